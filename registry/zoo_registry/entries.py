@@ -1,0 +1,281 @@
+"""What plugins declare: one frozen record a component, data only.
+
+An import string is `package.module:function`; it is resolved when the component is built, never to list it.
+
+The function behind `builder=` takes keyword-only parameters. Its signature *is* the schema of the recipe's
+`params`: JSON-able annotations, ranges as `Annotated[float, Range(ge=0, le=1)]`, no `**kwargs`. A parameter
+annotated `Provided[...]` comes from the run (see `zoo_registry.protocols.PROVIDED`), one annotated `Ref[Model]`
+takes `{name, params, weights}` in the recipe and receives the built object. Functions that act on something that
+exists (`Compression.apply`, `Exporter.write`) take it as positional parameters, before the keyword-only ones.
+
+Example:
+    >>> entry = Model("tiny", builder="acme.models:tiny", summary="Two convolutions.", task="classification",
+    ...               clip=ClipSpec(frames=8, size=64))
+    >>> entry.kind, entry.inputs
+    ('model', ('clip_bcthw',))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a number, or of the length of a list or string; used inside `Annotated`."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSpec:
+    """What a model wants to see, and how pixels get there. Applied alike by train, evaluate, predict and export.
+
+    Attributes:
+        frames: frames of a clip, T.
+        stride: every how many source frames one is taken (at `fps`, when given).
+        size: (height, width) that enters the model; an int means a square.
+        resize: before the crop to `size`: an int is the length of the short side, a pair is (height, width) exactly,
+            None scales the short side so that the frame just covers `size`.
+        mean, std: per channel, for values in 0..1.
+        fps: frame rate to which films are resampled by time before `stride` counts, None for the film's own.
+        interpolation: filter of the resize.
+    """
+
+    frames: int
+    stride: int = 1
+    size: int | tuple[int, int]
+    resize: int | tuple[int, int] | None = None
+    mean: tuple[float, ...] = (0.45, 0.45, 0.45)
+    std: tuple[float, ...] = (0.225, 0.225, 0.225)
+    fps: float | None = None
+    interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear"
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The size as (height, width)."""
+        return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """(height, width) of a training clip before augmentation: `resize`, in the shape of `size`."""
+        height, width = self.height_width
+        if self.resize is None:
+            return height, width
+        if not isinstance(self.resize, int):
+            return self.resize[0], self.resize[1]
+        scale = self.resize / min(height, width)
+        return max(height, round(height * scale)), max(width, round(width * scale))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSpec:
+    """The sound that goes with a clip: the same span of time, resampled.
+
+    Attributes:
+        rate: samples per second.
+        samples: length N after padding with silence or cutting at the end.
+        channels: 1 mixes down to mono.
+    """
+
+    rate: int = 16000
+    samples: int
+    channels: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Published weights of a model, by tag.
+
+    Attributes:
+        tag: what follows the dot in `x3d_s.k400`.
+        source: URI of a file or repository: `hf://org/repo`, `https://...`.
+        sha256: whole checksum, or the start of it that the publisher gives.
+        labels: number of classes that the head has.
+        metrics: what the publisher claims, by the name of the metric.
+        licence: SPDX identifier; None is shown as unknown.
+        clip: the clip spec these weights want, when not the model's own.
+    """
+
+    tag: str
+    source: str
+    sha256: str | None = None
+    labels: int | None = None
+    metrics: Mapping[str, float] = _EMPTY
+    licence: str | None = None
+    clip: ClipSpec | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What every component has.
+
+    Attributes:
+        name: bare name, unique per kind within the plugin's namespace.
+        builder: import string of the function that makes it.
+        summary: one sentence that says what for.
+        fixed: arguments bound by this entry, so that one builder serves a family; a recipe cannot change them.
+        aliases: other names that mean this one.
+        deprecated: why not to use it any more and what instead; hidden from lists.
+        requires: modules that must be importable to build it.
+        extra: the pip requirement that brings them, such as `videozoo[quantization]`.
+        source: paper or specification, as text or URL.
+        licence: SPDX identifier of the implementation.
+    """
+
+    kind: ClassVar[str] = "component"
+
+    name: str
+    builder: str
+    summary: str = ""
+    fixed: Mapping[str, Any] = field(default=_EMPTY, kw_only=True)
+    aliases: tuple[str, ...] = field(default=(), kw_only=True)
+    deprecated: str | None = field(default=None, kw_only=True)
+    requires: tuple[str, ...] = field(default=(), kw_only=True)
+    extra: str | None = field(default=None, kw_only=True)
+    source: str | None = field(default=None, kw_only=True)
+    licence: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Model(Entry):
+    """An architecture. Builder: `(*, num_classes: Provided[int], ...) -> torch.nn.Module`.
+
+    The module is called with its inputs as positional arguments, in the order of `inputs`.
+
+    Attributes:
+        task: the task it is meant for, by name.
+        inputs: keys of `Batch.inputs` it takes.
+        clip, audio: what its inputs look like.
+        weights: published weights by tag.
+        parameters: exact number of parameters with `num_classes=400`, where published; checked by the conformance kit.
+    """
+
+    kind: ClassVar[str] = "model"
+
+    task: str = field(default="classification", kw_only=True)
+    inputs: tuple[str, ...] = field(default=("clip_bcthw",), kw_only=True)
+    clip: ClipSpec | None = field(default=None, kw_only=True)
+    audio: AudioSpec | None = field(default=None, kw_only=True)
+    weights: tuple[Weights, ...] = field(default=(), kw_only=True)
+    parameters: int | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Many models of another library behind one builder, listed without importing that library.
+
+    Attributes:
+        index: import string of a function `() -> Iterable[Model]`; called once per installed version of
+            `distribution`, the names it gives are cached.
+        distribution: the pip distribution whose version the cached index belongs to.
+        summary: one sentence about the family.
+    """
+
+    kind: ClassVar[str] = "model"
+
+    index: str
+    distribution: str
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Augmentation(Entry):
+    """A change of training clips. Builder: `(*, ...) -> zoo_registry.protocols.Augment`."""
+
+    kind: ClassVar[str] = "augmentation"
+
+
+@dataclass(frozen=True)
+class Loss(Entry):
+    """A loss function. Builder: `(*, ...) -> Callable[[prediction, target], scalar Tensor]`."""
+
+    kind: ClassVar[str] = "loss"
+
+
+@dataclass(frozen=True)
+class Compression(Entry):
+    """A way to make a model smaller or faster.
+
+    `builder` is the function that applies it: `(model, context, *, ...) -> (model, record)`. `restore` is
+    `(model, record) -> model`: given a freshly built (meta device) model and the record, it rebuilds the structure that
+    the state dict fits. A record is JSON-able and untrusted: `restore` checks it.
+
+    Attributes:
+        restore: import string.
+        version: of the record's format.
+    """
+
+    kind: ClassVar[str] = "compression"
+
+    restore: str = field(kw_only=True)
+    version: int = field(default=1, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Task(Entry):
+    """What a model is trained and judged for. Builder: `(*, model: Provided, losses: Provided, ...) -> protocols.Task`.
+
+    Attributes:
+        roles: the roles a recipe's `loss` can fill; a recipe with one loss fills the first.
+        targets: keys of `Batch.targets` it reads.
+    """
+
+    kind: ClassVar[str] = "task"
+
+    roles: tuple[str, ...] = field(default=("loss",), kw_only=True)
+    targets: tuple[str, ...] = field(default=("label_b",), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Source(Entry):
+    """Where samples come from. Builder: `(*, ...) -> zoo_registry.protocols.SampleSource`."""
+
+    kind: ClassVar[str] = "source"
+
+
+@dataclass(frozen=True)
+class Recipe(Entry):
+    """A recipe that can be run, copied and extended by name. `builder` is `package:path/inside/it.yaml`, read as text."""
+
+    kind: ClassVar[str] = "recipe"
+
+
+@dataclass(frozen=True)
+class Exporter(Entry):
+    """A file format of deployed models.
+
+    `builder` writes: `(model, example_inputs, path, *, ...) -> None`. `load` reads back: `(path) -> Callable` that
+    takes the same positional inputs and returns the model's output as torch tensors.
+
+    Attributes:
+        load: import string.
+        suffix: of the file, such as `.onnx`.
+    """
+
+    kind: ClassVar[str] = "exporter"
+
+    load: str = field(kw_only=True)
+    suffix: str = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Fetcher(Entry):
+    """Brings the files behind a URI. Builder: `() -> zoo_registry.protocols.Fetch`. `name` is the URI scheme."""
+
+    kind: ClassVar[str] = "fetcher"
+
+
+@dataclass(frozen=True)
+class Observer(Entry):
+    """Watches a run: logging, sounds, dashboards. Builder: `(*, ...) -> zoo_registry.protocols.RunObserver`."""
+
+    kind: ClassVar[str] = "observer"

@@ -1,0 +1,209 @@
+"""The slots of a recipe, as pydantic models: the one place that says what a recipe may hold.
+
+Every model forbids unknown keys. The loader (`zoo.recipe.load`) expands shorthand and merges before it validates, so
+what arrives here is in the long form; `name` alone is still accepted for `{name: name}`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+
+Params = dict[str, Any]
+
+
+class Slot(BaseModel):
+    """Base of every slot: unknown keys are errors, values are never changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _by_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Component(Slot):
+    """A component by name, with the parameters that its builder takes."""
+
+    name: str
+    """`[namespace/]name`; `zoo models` and `zoo plugins` list what there is."""
+    params: Params = {}
+    """Arguments of the builder; `zoo show NAME` lists them."""
+
+
+NamedComponent = Annotated[Component, BeforeValidator(_by_name)]
+
+
+class ModelSlot(Component):
+    """The model, and the weights it starts from."""
+
+    weights: str | None = None
+    """Tag of published weights, or `hf://...` or `file:...`; none means random initialisation."""
+
+
+class LossSlot(Component):
+    """A loss and its weight in the sum."""
+
+    weight: float = 1.0
+    """Factor of this loss in the total."""
+
+
+NamedLoss = Annotated[LossSlot, BeforeValidator(_by_name)]
+
+
+class ClipSlot(Slot):
+    """Changes to the model's clip spec; what is not written stays as the model wants it."""
+
+    frames: PositiveInt | None = None
+    """Frames of a clip."""
+    stride: PositiveInt | None = None
+    """Every how many frames of the film one is taken."""
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Height and width that enter the model."""
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Short side, or exact height and width, before the crop to `size`."""
+    mean: tuple[float, ...] | None = None
+    """Per channel, for values in 0..1."""
+    std: tuple[float, ...] | None = None
+    """Per channel, for values in 0..1."""
+    fps: Annotated[float, Field(gt=0)] | None = None
+    """Resample films to this frame rate by time."""
+    interpolation: Literal["bilinear", "bicubic", "area"] | None = None
+    """Filter of the resize."""
+
+
+class DataSlot(Slot):
+    """Where samples come from and how they are read."""
+
+    train: Annotated[Component, BeforeValidator(_by_name)] | None = None
+    """Training samples."""
+    val: Annotated[Component, BeforeValidator(_by_name)] | None = None
+    """Validation samples: evaluated after every epoch, decide what is best."""
+    test: Annotated[Component, BeforeValidator(_by_name)] | None = None
+    """Test samples: evaluated once, at the end."""
+    clip: ClipSlot = ClipSlot()
+    """Changes to the model's clip spec."""
+    views: PositiveInt = 1
+    """Clips per film in evaluation, spread evenly over it and averaged."""
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that decode; 0 decodes in the main process."""
+    on_bad: Literal["quarantine", "raise"] = "quarantine"
+    """A file that cannot be decoded is set aside with its reason and counted, or stops the run."""
+    max_bad: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Stop a run when more than this part of a split turned out to be bad."""
+
+
+class ScheduleSlot(Component):
+    """How the learning rate changes: cosine, step, plateau, one_cycle or constant; all take `warmup`."""
+
+
+class ObjectiveOptimSlot(Slot):
+    """Changes to the optimiser for one objective."""
+
+    name: str | None = None
+    """Another optimiser."""
+    params: Params = {}
+    """Merged over the params of `optim` when the optimiser is the same."""
+    schedule: Annotated[ScheduleSlot, BeforeValidator(_by_name)] | None = None
+    """Another schedule."""
+
+
+class OptimSlot(Component):
+    """The optimiser by its torch.optim name in lower case: sgd, adam, adamw, adadelta, rmsprop, ..."""
+
+    schedule: Annotated[ScheduleSlot, BeforeValidator(_by_name)] | None = None
+    """How the learning rate changes; none keeps it."""
+    per_objective: dict[str, ObjectiveOptimSlot] = {}
+    """Changes for single objectives of the task."""
+
+
+class EarlyStopSlot(Slot):
+    """Stop when the monitored metric no longer improves."""
+
+    patience: PositiveInt = 5
+    """Epochs without improvement."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """What counts as improvement."""
+
+
+class CheckpointSlot(Slot):
+    """When the state of a run is written."""
+
+    every_steps: PositiveInt | None = None
+    """Every so many optimiser steps, besides the end of each epoch."""
+    keep: PositiveInt = 2
+    """How many of the newest stay; the best one stays besides."""
+
+
+class RunSlot(Slot):
+    """How long, on what, and how exactly."""
+
+    epochs: Annotated[int, Field(ge=0)] = 10
+    """Passes over the training data."""
+    batch: PositiveInt = 8
+    """Samples per batch."""
+    accumulate: PositiveInt = 1
+    """Batches per optimiser step."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Autocast type of forward passes; auto is bf16 on a GPU that has it, fp32 elsewhere."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Everything random follows from it."""
+    deterministic: bool = False
+    """Only deterministic kernels; slower on a GPU."""
+    threads: PositiveInt | None = None
+    """CPU threads of the main process; none leaves torch's choice. Resume is exact at equal thread count."""
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    """Longest gradient norm per objective."""
+    early_stop: EarlyStopSlot | None = None
+    """Stop when the monitored metric no longer improves."""
+    checkpoint: CheckpointSlot = CheckpointSlot()
+    """When the state of the run is written."""
+    log_every: PositiveInt = 10
+    """Optimiser steps between two readings of the losses."""
+    observers: list[NamedComponent] = []
+    """Watchers of the run."""
+
+
+class PublishSlot(Slot):
+    """Where the result goes."""
+
+    repo: str
+    """`org/name` on the Hub, or `file:PATH` for a shared folder."""
+    private: bool = False
+    """For a repository that is made new."""
+    licence: str = Field(default="apache-2.0")
+    """SPDX identifier of the weights, shown on the card and when they are loaded."""
+    tag: str | None = None
+    """Set on the commit after everything arrived."""
+
+
+class RecipeSchema(Slot):
+    """A whole pipeline: what is trained on what, and what becomes of it. Each stage runs only if its slot is filled."""
+
+    zoo: Literal[1]
+    """Version of the recipe format."""
+    extends: str | None = None
+    """A recipe to start from: a name, a path or `hf://org/repo@sha`."""
+    task: NamedComponent
+    """What the model is trained and judged for."""
+    model: Annotated[ModelSlot, BeforeValidator(_by_name)]
+    """The architecture."""
+    data: DataSlot = DataSlot()
+    """Where samples come from."""
+    augment: list[NamedComponent] = []
+    """Changes of training clips, in order. Resize, crop and normalisation for the model are not written here."""
+    loss: dict[str, list[NamedLoss]] = {}
+    """Losses by the task's roles; one loss or a list fills the task's first role (shorthand)."""
+    optim: Annotated[OptimSlot, BeforeValidator(_by_name)] | None = None
+    """The optimiser; without it nothing is trained."""
+    run: RunSlot = RunSlot()
+    """How long, on what, and how exactly."""
+    compress: list[NamedComponent] = []
+    """Compression strategies, in order, each measured before and after."""
+    export: list[NamedComponent] = []
+    """File formats to write, each reloaded and compared."""
+    publish: PublishSlot | None = None
+    """Where the result goes."""
