@@ -1,0 +1,56 @@
+"""videozoo: an open, plugin-based model zoo for video.
+
+    >>> import zoo
+    >>> model = zoo.load("torchvision/r3d_18", pretrained=False)     # doctest: +SKIP
+    >>> model.predict("film.mp4")[0]                                 # doctest: +SKIP
+
+Importing this package imports no torch; what is used first brings what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from zoo_registry import ClipSpec, ZooError, __version__
+
+if TYPE_CHECKING:
+    from zoo.data import probe, read_clip
+    from zoo.listing import list_models
+    from zoo.model import ZooModel, load
+    from zoo.runner.stages import RunResult, run
+
+__all__ = [
+    "ClipSpec",
+    "RunResult",
+    "ZooError",
+    "ZooModel",
+    "__version__",
+    "list_models",
+    "load",
+    "probe",
+    "read_clip",
+    "run",
+]
+
+_HOMES = {
+    "RunResult": "zoo.runner.stages",
+    "ZooModel": "zoo.model",
+    "list_models": "zoo.listing",
+    "load": "zoo.model",
+    "probe": "zoo.data",
+    "read_clip": "zoo.data",
+    "run": "zoo.runner.stages",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,10 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Weights:
     source: str
     sha256: str | None = None
     labels: int | None = None
-    metrics: Mapping[str, float] = _EMPTY
+    metrics: Mapping[str, float] = field(default_factory=dict)
     licence: str | None = None
     clip: ClipSpec | None = None
 
@@ -136,7 +134,7 @@ class Entry:
     name: str
     builder: str
     summary: str = ""
-    fixed: Mapping[str, Any] = field(default=_EMPTY, kw_only=True)
+    fixed: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     aliases: tuple[str, ...] = field(default=(), kw_only=True)
     deprecated: str | None = field(default=None, kw_only=True)
     requires: tuple[str, ...] = field(default=(), kw_only=True)

@@ -1,0 +1,25 @@
+"""Recipes that can be run, copied and extended by name."""
+
+from zoo_registry import Recipe, hookimpl
+
+
+@hookimpl
+def zoo_recipes() -> list[Recipe]:
+    """The recipes of this folder."""
+    return [
+        Recipe(
+            "quickstart",
+            "zoo_plugins.recipes:quickstart.yaml",
+            "Makes films that differ by motion only, trains a small 3-D CNN on them, prunes, exports and reports.",
+        ),
+        Recipe(
+            "finetune",
+            "zoo_plugins.recipes:finetune.yaml",
+            "Fine-tunes a pretrained 3-D ResNet on films listed in a manifest.",
+        ),
+        Recipe(
+            "textbook",
+            "zoo_plugins.recipes:textbook.yaml",
+            "The textbook's image classifier: 1,000 pictures of 3x32x32, two convolutions, SGD.",
+        ),
+    ]

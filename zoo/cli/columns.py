@@ -1,0 +1,33 @@
+"""Tables in the terminal: aligned on a screen, tab-separated in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import click
+
+
+def print_columns(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> None:
+    """Print rows under a head.
+
+    On a terminal columns are aligned and the head is shown; in a pipe each row is one line of tab-separated values
+    without a head, ready for `cut` and `sort`.
+
+    Args:
+        head: names of the columns.
+        rows: cells; None is shown as nothing.
+        right: indices of columns that hold numbers.
+    """
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        click.echo("\n".join("\t".join(row) for row in cells) if cells else "", nl=bool(cells))
+        return
+    widths = [max(len(row[column]) for row in [list(head), *cells]) for column in range(len(head))]
+    for line, row in enumerate([list(head), *cells]):
+        parts = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        text = "  ".join(parts).rstrip()
+        click.echo(click.style(text, bold=True) if line == 0 else text)

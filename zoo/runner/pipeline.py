@@ -1,0 +1,227 @@
+"""Builds everything a recipe names, in the order in which one thing needs another.
+
+    sources -> splits and labels -> model (and the weights it starts from) -> losses -> task -> augmentation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.build import build
+from zoo_registry.catalog import Listed, cache_folder, catalog
+from zoo_registry.entries import AudioSpec, ClipSpec
+from zoo_registry.errors import RecipeError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import Module
+
+    from zoo.data import Loader, Preprocess, Quarantine, Split
+    from zoo.recipe import LoadedRecipe
+    from zoo.recipe.schema import Component, LossSlot, RecipeSchema
+    from zoo_registry.protocols import Augment, Batch, Task
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass
+class Pipeline:
+    """What a recipe names, built.
+
+    Attributes:
+        recipe: the validated recipe.
+        model: entry of the model; `task.result()` is the module.
+        clip, audio: what its inputs look like, with the recipe's changes.
+        labels: class names in the order of the outputs, empty where targets are no classes.
+        task: the built task; holds the model.
+        splits: opened data by name.
+        augment: the recipe's augmentations, one after the other.
+        preprocess: from uint8 clips to what the model takes.
+        quarantine: files that could not be decoded.
+        skipped: parameters of the head that did not fit the weights the model started from.
+    """
+
+    recipe: RecipeSchema
+    model: Listed
+    clip: ClipSpec | None
+    audio: AudioSpec | None
+    labels: tuple[str, ...]
+    task: Task
+    splits: Mapping[str, Split]
+    augment: Augment
+    preprocess: Preprocess
+    quarantine: Quarantine
+    skipped: Sequence[str] = ()
+
+    def loader(self, split: str, *, train: bool = False) -> Loader:
+        """Batches of a split: as training wants them, or as evaluation does."""
+        from zoo.data import Loader
+
+        data, run = self.recipe.data, self.recipe.run
+        return Loader(
+            self.splits[split],
+            inputs=self.model.entry.inputs,
+            clip=self.clip,
+            audio=self.audio,
+            batch=run.batch,
+            views=self.task.views if train else data.views,
+            train=train,
+            seed=run.seed,
+            workers=data.workers,
+            on_bad=data.on_bad,
+            quarantine=self.quarantine,
+            max_bad=data.max_bad,
+        )
+
+
+def assemble(loaded: LoadedRecipe, device: torch.device, quarantine: Path | None = None) -> Pipeline:
+    """Build what a recipe names.
+
+    Args:
+        loaded: a recipe that `zoo.recipe.check_recipe` finds no problem with.
+        device: where the task lives.
+        quarantine: file that gets a line for every file that cannot be decoded.
+
+    Raises:
+        ZooError: data that is not there or does not fit, weights that do not fit.
+    """
+    import torch
+
+    from zoo.data import Preprocess, Quarantine
+
+    recipe = loaded.schema
+    model = catalog().resolve("model", recipe.model.name)
+    clip = change_clip(model.entry.clip, recipe.data.clip.model_dump(exclude_none=True))
+    provided: dict[str, Any] = {
+        "seed": recipe.run.seed,
+        "cache": cache_folder(),
+        "base": loaded.base,
+        "clip": clip,
+        "audio": model.entry.audio,
+        "inputs": model.entry.inputs,
+    }
+    splits = open_splits(recipe, provided)
+    labels = next(iter(splits.values())).labels if splits else ()
+    provided |= {"labels": labels} | ({"num_classes": len(labels)} if labels else {})
+
+    torch.manual_seed(recipe.run.seed)
+    module, skipped = build_model(model, recipe.model.params, recipe.model.weights, provided)
+    task_entry = catalog().resolve("task", recipe.task.name)
+    losses = build_losses(recipe.loss)
+    task = build(task_entry, recipe.task.params, provided | {"model": module, "losses": losses})
+    task.state.to(device)
+    return Pipeline(
+        recipe=recipe,
+        model=model,
+        clip=clip,
+        audio=model.entry.audio,
+        labels=labels,
+        task=task,
+        splits=splits,
+        augment=build_augment(recipe.augment, provided),
+        preprocess=Preprocess(clip).to(device),
+        quarantine=Quarantine(quarantine),
+        skipped=skipped,
+    )
+
+
+def open_splits(recipe: RecipeSchema, provided: Mapping[str, Any]) -> dict[str, Split]:
+    """Open every split the recipe names; the first one says what the labels are."""
+    from zoo.data import open_split
+
+    splits: dict[str, Split] = {}
+    labels: Sequence[str] | None = None
+    for name in SPLITS:
+        slot: Component | None = getattr(recipe.data, name)
+        if slot is None:
+            continue
+        source = build(catalog().resolve("source", slot.name), slot.params, {**provided, "split": name})
+        splits[name] = open_split(source, name, labels)
+        labels = splits[name].labels if labels is None else labels
+    if not splits:
+        raise RecipeError("the recipe names no data", hint="fill data.train, data.val or data.test")
+    return splits
+
+
+def build_model(
+    model: Listed, params: Mapping[str, Any], weights: str | None, provided: Mapping[str, Any]
+) -> tuple[Module, Sequence[str]]:
+    """Build a model and give it the weights it starts from; returns it and the head parameters that did not fit."""
+    module: Module = build(model, params, provided)
+    if weights is None:
+        return module, ()
+    from zoo.model import load_weights
+
+    return module, load_weights(module, model, weights)
+
+
+def build_losses(slots: Mapping[str, Sequence[LossSlot]]) -> dict[str, Callable[[Tensor, Any], Tensor]]:
+    """The loss of every role, a weighted sum where the recipe lists several."""
+    return {
+        role: WeightedSum(
+            [slot.weight for slot in listed],
+            [build(catalog().resolve("loss", slot.name), slot.params) for slot in listed],
+        )
+        for role, listed in slots.items()
+    }
+
+
+@dataclass
+class WeightedSum:
+    """Several losses of one prediction as one."""
+
+    weights: Sequence[float]
+    losses: Sequence[Callable[[Tensor, Any], Tensor]]
+
+    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+        """The sum of every loss times its weight, a scalar."""
+        terms = [weight * loss(prediction, target) for weight, loss in zip(self.weights, self.losses, strict=True)]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+
+def build_augment(slots: Sequence[Component], provided: Mapping[str, Any]) -> Augment:
+    """The recipe's augmentations as one."""
+    return Chain([build(catalog().resolve("augmentation", slot.name), slot.params, provided) for slot in slots])
+
+
+@dataclass
+class Chain:
+    """Augmentations one after the other, drawing from one generator."""
+
+    steps: Sequence[Augment]
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The batch after every step."""
+        for step in self.steps:
+            batch = step(batch, generator)
+        return batch
+
+
+def change_clip(clip: ClipSpec | None, changes: Mapping[str, Any]) -> ClipSpec | None:
+    """A model's clip spec with a recipe's changes over it.
+
+    A new `size` without a new `resize` keeps the proportion of the two, so that the crop takes the same part.
+
+    Example:
+        >>> change_clip(ClipSpec(frames=8, size=224, resize=256), {"size": 112}).resize
+        128
+    """
+    if not changes:
+        return clip
+    if clip is None:
+        raise RecipeError("data.clip changes the clip of a model that takes no clip", hint="remove data.clip")
+    if "size" in changes and "resize" not in changes and clip.resize is not None:
+        old, new = clip.height_width, replace(clip, size=changes["size"]).height_width
+        if isinstance(clip.resize, int):
+            changes = {**changes, "resize": round(clip.resize * min(new) / min(old))}
+        else:
+            height, width = clip.resize
+            changes = {**changes, "resize": (round(height * new[0] / old[0]), round(width * new[1] / old[1]))}
+    return replace(clip, **changes)
