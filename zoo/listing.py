@@ -20,4 +20,4 @@ def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
         ['torchvision/r2plus1d_18', 'torchvision/r3d_18']
     """
     found = catalog().list("model", pattern)
-    return sorted(listed.name for listed in found if task is None or getattr(listed.entry, "task", None) == task)
+    return sorted(listed.name for listed in found if task is None or listed.model.task == task)

@@ -225,12 +225,14 @@ class Task(Entry):
     Attributes:
         roles: the roles a recipe's `loss` can fill; a recipe with one loss fills the first.
         targets: keys of `Batch.targets` it reads.
+        pipeline_tag: what the Hugging Face Hub calls it, such as `video-classification`; None where it has no word.
     """
 
     kind: ClassVar[str] = "task"
 
     roles: tuple[str, ...] = field(default=("loss",), kw_only=True)
     targets: tuple[str, ...] = field(default=("label_b",), kw_only=True)
+    pipeline_tag: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ class Metrics(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """What a model is trained and judged for.
+    """What a model is trained and judged for. A task that subclasses this need not say what most tasks have in common.
 
     Attributes:
         state: everything that learns or is checkpointed, put in train or eval mode; a frozen teacher stays outside.
@@ -207,7 +207,7 @@ class Task(Protocol):
     """
 
     state: Module
-    views: int
+    views: int = 1
     monitor: tuple[str, Literal["max", "min"]]
 
     def objectives(self) -> Sequence[Objective]:
@@ -234,8 +234,8 @@ class Task(Protocol):
         ...
 
     def figures(self, outputs: Outputs, batch: Batch) -> Sequence[Figure]:
-        """Pictures of one evaluated batch; those of the same title are added up over the split."""
-        ...
+        """Pictures of one evaluated batch, none unless a task says so; those of one title are added up over the split."""
+        return ()
 
     def readable(self, outputs: Outputs) -> Sequence[Mapping[str, Any]]:
         """One JSON-able row per sample for people: the five likeliest labels, boxes with names, a score."""

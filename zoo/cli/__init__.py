@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
 
 import click
 
@@ -39,7 +38,9 @@ class Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which ones are near."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from zoo_registry.names import nearest
@@ -96,8 +97,3 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-
-
-def example(text: str) -> dict[str, Any]:
-    """Settings of a command whose help ends with an example."""
-    return {"epilog": f"Example:  {text}"}

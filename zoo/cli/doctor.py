@@ -10,13 +10,22 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from zoo.cli import example
-
-NEEDED = ("torch", "torchvision", "timm", "pluggy", "huggingface-hub", "safetensors", "av", "pyyaml", "pydantic", "torchmetrics")
+NEEDED = (
+    "torch",
+    "torchvision",
+    "timm",
+    "pluggy",
+    "huggingface-hub",
+    "safetensors",
+    "av",
+    "pyyaml",
+    "pydantic",
+    "torchmetrics",
+)
 CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
 
 
-@click.command(**example("zoo doctor"))
+@click.command(epilog="Example:  zoo doctor")
 def doctor() -> None:
     """Say what this machine has, what is missing and how to get it."""
     missing = 0
@@ -53,7 +62,11 @@ def _torch() -> Iterator[tuple[bool, str, str]]:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError) as error:
         first = str(error).splitlines()[0]
-        yield False, "torch + torchvision", f"{first}; install a pair that belongs together, such as torch 2.15.0, torchvision 0.29.2"
+        yield (
+            False,
+            "torch + torchvision",
+            f"{first}; install a pair that belongs together, such as torch 2.15.0, torchvision 0.29.2",
+        )
         return
     yield True, "torch threads", str(torch.get_num_threads())
     if torch.cuda.is_available():
@@ -69,7 +82,11 @@ def _codecs() -> Iterator[tuple[bool, str, str]]:
     except ImportError:
         return
     absent = [codec for codec in CODECS if codec not in av.codecs_available]
-    yield not absent, "decoders", f"av without {', '.join(absent)}: pip install --force-reinstall av" if absent else ", ".join(CODECS)
+    yield (
+        not absent,
+        "decoders",
+        f"av without {', '.join(absent)}: pip install --force-reinstall av" if absent else ", ".join(CODECS),
+    )
 
 
 def _extras() -> Iterator[tuple[bool, str, str]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import example
 from zoo.cli.columns import print_columns
+from zoo_registry.entries import ClipSpec
 
 
-@click.command(**example("zoo models 'timm/vit_*'"))
+@click.command(epilog="Example:  zoo models 'timm/vit_*'")
 @click.argument("pattern", default="*")
 @click.option("--task", metavar="NAME", help="Only models meant for this task.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of a table.")
@@ -20,12 +20,12 @@ def models(pattern: str, task: str | None, as_json: bool) -> None:
     """
     from zoo_registry.catalog import catalog
 
-    found = [listed for listed in catalog().list("model", pattern) if task in (None, listed.entry.task)]
+    found = [listed for listed in catalog().list("model", pattern) if task in (None, listed.model.task)]
     if as_json:
         import json
 
         for listed in found:
-            entry = listed.entry
+            entry = listed.model
             tags = [weights.tag for weights in entry.weights]
             row = {"name": listed.name, "task": entry.task, "weights": tags, "summary": entry.summary}
             click.echo(json.dumps(row))
@@ -37,15 +37,20 @@ def models(pattern: str, task: str | None, as_json: bool) -> None:
         hint = f"; near it: {', '.join(near)}" if near else ""
         raise click.ClickException(f"no model matches {pattern!r}{hint}")
     rows = (
-        (listed.name, listed.entry.task, ", ".join(weights.tag for weights in listed.entry.weights), _clip(listed.entry.clip))
+        (
+            listed.name,
+            listed.model.task,
+            ", ".join(weights.tag for weights in listed.model.weights),
+            _clip(listed.model.clip),
+        )
         for listed in found
     )
     print_columns(("name", "task", "weights", "clip"), rows)
 
 
-def _clip(spec: object) -> str:
-    """`16x224²/4`: frames, size and stride."""
+def _clip(spec: ClipSpec | None) -> str:
+    """`16x224x224/4`: frames, size and stride."""
     if spec is None:
         return ""
-    height, width = spec.height_width  # type: ignore[attr-defined]
-    return f"{spec.frames}x{height}x{width}/{spec.stride}"  # type: ignore[attr-defined]
+    height, width = spec.height_width
+    return f"{spec.frames}x{height}x{width}/{spec.stride}"

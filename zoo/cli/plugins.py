@@ -6,14 +6,13 @@ from collections import Counter
 
 import click
 
-from zoo.cli import example
 from zoo.cli.columns import print_columns
 
 MANY = 200
 """A plugin with so many components of a kind is a family: counted, not listed."""
 
 
-@click.command(**example("zoo plugins --verbose"))
+@click.command(epilog="Example:  zoo plugins --verbose")
 @click.option("--verbose", "-v", is_flag=True, help="List every component of every plugin but those of large families.")
 def plugins(verbose: bool) -> None:
     """List plugins, what they bring and what is wrong with them.
@@ -26,7 +25,10 @@ def plugins(verbose: bool) -> None:
     index = catalog()
     listed = [found for kind in HOOKS for found in index.list(kind)]
     problems = index.problems()
-    brought = {plugin.namespace: Counter(found.entry.kind for found in listed if found.plugin is plugin) for plugin in index.plugins}
+    brought = {
+        plugin.namespace: Counter(found.entry.kind for found in listed if found.plugin is plugin)
+        for plugin in index.plugins
+    }
     rows = [
         (
             plugin.namespace,

@@ -7,20 +7,20 @@ from typing import Any
 
 import click
 
-from zoo.cli import example
 
-
-@click.command(**example("zoo predict runs/quickstart film.mp4 --views 3"))
+@click.command(epilog="Example:  zoo predict runs/quickstart film.mp4 --views 3")
 @click.argument("model")
 @click.argument("videos", nargs=-1, required=True)
-@click.option("--views", type=click.IntRange(min=1), default=1, help="Clips per film, spread evenly over it and averaged.")
+@click.option(
+    "--views", type=click.IntRange(min=1), default=1, help="Clips per film, spread evenly over it and averaged."
+)
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per film.")
 def predict(model: str, videos: tuple[str, ...], views: int, device: str, as_json: bool) -> None:
     """Say what is in a film.
 
-    MODEL is a name with weights (torchvision/r3d_18.k400), a run, a model folder, file:... or hf://org/repo. A film that
-    cannot be decoded is reported, the others are still predicted, and the exit code is 2.
+    MODEL is a name with weights (torchvision/r3d_18.k400), a run, a model folder, file:... or hf://org/repo. A film
+    that cannot be decoded is reported, the others are still predicted, and the exit code is 2.
     """
     import json
 
@@ -46,7 +46,10 @@ def _line(video: str, row: Mapping[str, Any]) -> str:
     parts = []
     for value in row.values():
         if isinstance(value, list):
-            parts += [" ".join(_word(cell) for cell in item.values()) if isinstance(item, Mapping) else _word(item) for item in value]
+            parts += [
+                " ".join(_word(cell) for cell in item.values()) if isinstance(item, Mapping) else _word(item)
+                for item in value
+            ]
         else:
             parts.append(_word(value))
     return f"{video}\t" + "\t".join(parts)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import example
-
 overrides = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value: run.epochs=3, augment.0.params.p=0.2."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a value: run.epochs=3, augment.0.params.p=0.2.",
 )
 
 
-@click.command(**example("zoo check my.yaml"))
+@click.command(epilog="Example:  zoo check my.yaml")
 @click.argument("recipe")
 @overrides
 def check(recipe: str, overrides: tuple[str, ...]) -> None:
@@ -29,7 +31,7 @@ def check(recipe: str, overrides: tuple[str, ...]) -> None:
     click.echo(f"{recipe}: fine")
 
 
-@click.command(**example("zoo explain quickstart --set run.epochs=1"))
+@click.command(epilog="Example:  zoo explain quickstart --set run.epochs=1")
 @click.argument("recipe")
 @overrides
 def explain(recipe: str, overrides: tuple[str, ...]) -> None:
@@ -40,7 +42,7 @@ def explain(recipe: str, overrides: tuple[str, ...]) -> None:
     click.echo(explained(load_recipe(recipe, overrides)))
 
 
-@click.command(**example("zoo schema > recipe.schema.json"))
+@click.command(epilog="Example:  zoo schema > recipe.schema.json")
 def schema() -> None:
     """Print the JSON Schema of recipes, for editors.
 

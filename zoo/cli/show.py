@@ -7,10 +7,8 @@ from typing import Any
 
 import click
 
-from zoo.cli import example
 
-
-@click.command(**example("zoo show torchvision/r3d_18"))
+@click.command(epilog="Example:  zoo show torchvision/r3d_18")
 @click.argument("name")
 @click.option("--kind", metavar="KIND", help="model, loss, augmentation, ...; needed where several kinds share a name.")
 def show(name: str, kind: str | None) -> None:
@@ -48,7 +46,8 @@ def _find(name: str, kind: str | None) -> Any:
         if kind not in HOOKS:
             raise UnknownName(f"{kind!r} is no kind of component", hint=f"the kinds are {', '.join(HOOKS)}")
         return index.resolve(kind, name)
-    found, misses = [], []
+    found: list[Any] = []
+    misses: list[Problem] = []
     for each in HOOKS:
         try:
             found.append(index.resolve(each, name))
@@ -59,7 +58,9 @@ def _find(name: str, kind: str | None) -> Any:
         raise click.UsageError(f"{name!r} is the name of several kinds: {kinds}; say --kind")
     if not found:
         near = dict.fromkeys(problem.hint for problem in misses if problem.hint)
-        raise UnknownName(Problem(f"nothing is called {name!r}", hint="; ".join(near) or "see zoo models, zoo plugins -v"))
+        raise UnknownName(
+            Problem(f"nothing is called {name!r}", hint="; ".join(near) or "see zoo models, zoo plugins -v")
+        )
     return found[0]
 
 

@@ -1,0 +1,62 @@
+"""From files to batches: decoding, clip sampling, labels, quarantine. Names are handed on lazily; torch is behind them.
+
+>>> from zoo.data import probe, read_clip
+>>> clip_cthw = read_clip("film.mp4", ClipSpec(frames=16, stride=4, size=224))     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.data.audio import read_audio
+    from zoo.data.clip import read_clip, view_position
+    from zoo.data.loader import Loader
+    from zoo.data.media_info import MediaInfo, probe
+    from zoo.data.placement import Placement
+    from zoo.data.preprocess import Preprocess
+    from zoo.data.quarantine import BadFile, Quarantine
+    from zoo.data.split import Split, fingerprint, open_split
+
+_HOMES = {
+    "BadFile": "quarantine",
+    "Loader": "loader",
+    "MediaInfo": "media_info",
+    "Placement": "placement",
+    "Preprocess": "preprocess",
+    "Quarantine": "quarantine",
+    "Split": "split",
+    "fingerprint": "split",
+    "open_split": "split",
+    "probe": "media_info",
+    "read_audio": "audio",
+    "read_clip": "clip",
+    "view_position": "clip",
+}
+
+__all__ = [
+    "BadFile",
+    "Loader",
+    "MediaInfo",
+    "Placement",
+    "Preprocess",
+    "Quarantine",
+    "Split",
+    "fingerprint",
+    "open_split",
+    "probe",
+    "read_audio",
+    "read_clip",
+    "view_position",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"zoo.data.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -23,6 +23,14 @@ def _by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str | dict) else value
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
 class Component(Slot):
     """A component by name, with the parameters that its builder takes."""
 
@@ -32,7 +40,11 @@ class Component(Slot):
     """Arguments of the builder; `zoo show NAME` lists them."""
 
 
-NamedComponent = Annotated[Component, BeforeValidator(_by_name)]
+NamedComponent = Annotated[Component, BeforeValidator(_by_name, json_schema_input_type=str | Component)]
+Components = Annotated[
+    list[NamedComponent],
+    BeforeValidator(_listed, json_schema_input_type=str | Component | list[str | Component]),
+]
 
 
 class ModelSlot(Component):
@@ -40,6 +52,9 @@ class ModelSlot(Component):
 
     weights: str | None = None
     """Tag of published weights, or `hf://...` or `file:...`; none means random initialisation."""
+
+
+NamedModel = Annotated[ModelSlot, BeforeValidator(_by_name, json_schema_input_type=str | ModelSlot)]
 
 
 class LossSlot(Component):
@@ -50,6 +65,11 @@ class LossSlot(Component):
 
 
 NamedLoss = Annotated[LossSlot, BeforeValidator(_by_name)]
+_WrittenLoss = str | LossSlot | list[str | LossSlot]
+LossesByRole = Annotated[
+    dict[str, list[NamedLoss]],
+    BeforeValidator(_same, json_schema_input_type=_WrittenLoss | dict[str, _WrittenLoss]),
+]
 
 
 class ClipSlot(Slot):
@@ -76,11 +96,11 @@ class ClipSlot(Slot):
 class DataSlot(Slot):
     """Where samples come from and how they are read."""
 
-    train: Annotated[Component, BeforeValidator(_by_name)] | None = None
+    train: NamedComponent | None = None
     """Training samples."""
-    val: Annotated[Component, BeforeValidator(_by_name)] | None = None
+    val: NamedComponent | None = None
     """Validation samples: evaluated after every epoch, decide what is best."""
-    test: Annotated[Component, BeforeValidator(_by_name)] | None = None
+    test: NamedComponent | None = None
     """Test samples: evaluated once, at the end."""
     clip: ClipSlot = ClipSlot()
     """Changes to the model's clip spec."""
@@ -98,6 +118,9 @@ class ScheduleSlot(Component):
     """How the learning rate changes: cosine, step, plateau, one_cycle or constant; all take `warmup`."""
 
 
+NamedSchedule = Annotated[ScheduleSlot, BeforeValidator(_by_name, json_schema_input_type=str | ScheduleSlot)]
+
+
 class ObjectiveOptimSlot(Slot):
     """Changes to the optimiser for one objective."""
 
@@ -105,17 +128,25 @@ class ObjectiveOptimSlot(Slot):
     """Another optimiser."""
     params: Params = {}
     """Merged over the params of `optim` when the optimiser is the same."""
-    schedule: Annotated[ScheduleSlot, BeforeValidator(_by_name)] | None = None
+    schedule: NamedSchedule | None = None
     """Another schedule."""
+
+
+NamedObjectiveOptim = Annotated[
+    ObjectiveOptimSlot, BeforeValidator(_by_name, json_schema_input_type=str | ObjectiveOptimSlot)
+]
 
 
 class OptimSlot(Component):
     """The optimiser by its torch.optim name in lower case: sgd, adam, adamw, adadelta, rmsprop, ..."""
 
-    schedule: Annotated[ScheduleSlot, BeforeValidator(_by_name)] | None = None
+    schedule: NamedSchedule | None = None
     """How the learning rate changes; none keeps it."""
-    per_objective: dict[str, ObjectiveOptimSlot] = {}
+    per_objective: dict[str, NamedObjectiveOptim] = {}
     """Changes for single objectives of the task."""
+
+
+NamedOptim = Annotated[OptimSlot, BeforeValidator(_by_name, json_schema_input_type=str | OptimSlot)]
 
 
 class EarlyStopSlot(Slot):
@@ -163,7 +194,7 @@ class RunSlot(Slot):
     """When the state of the run is written."""
     log_every: PositiveInt = 10
     """Optimiser steps between two readings of the losses."""
-    observers: list[NamedComponent] = []
+    observers: Components = []
     """Watchers of the run."""
 
 
@@ -189,21 +220,21 @@ class RecipeSchema(Slot):
     """A recipe to start from: a name, a path or `hf://org/repo@sha`."""
     task: NamedComponent
     """What the model is trained and judged for."""
-    model: Annotated[ModelSlot, BeforeValidator(_by_name)]
+    model: NamedModel
     """The architecture."""
     data: DataSlot = DataSlot()
     """Where samples come from."""
-    augment: list[NamedComponent] = []
+    augment: Components = []
     """Changes of training clips, in order. Resize, crop and normalisation for the model are not written here."""
-    loss: dict[str, list[NamedLoss]] = {}
+    loss: LossesByRole = {}
     """Losses by the task's roles; one loss or a list fills the task's first role (shorthand)."""
-    optim: Annotated[OptimSlot, BeforeValidator(_by_name)] | None = None
+    optim: NamedOptim | None = None
     """The optimiser; without it nothing is trained."""
     run: RunSlot = RunSlot()
     """How long, on what, and how exactly."""
-    compress: list[NamedComponent] = []
+    compress: Components = []
     """Compression strategies, in order, each measured before and after."""
-    export: list[NamedComponent] = []
+    export: Components = []
     """File formats to write, each reloaded and compared."""
     publish: PublishSlot | None = None
     """Where the result goes."""

@@ -1,0 +1,36 @@
+"""What a run shows of itself: pictures, and one HTML page that holds them all.
+
+Nothing here knows a task. Tasks hand over figures as data (`zoo_registry.protocols.Figure`); this package draws them.
+matplotlib and torch are imported when the first picture is drawn.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from zoo.report.table import Table
+
+if TYPE_CHECKING:
+    from zoo.report.architecture import diagram
+    from zoo.report.figures import Clips, draw
+    from zoo.report.history import curves
+    from zoo.report.page import write_report
+
+__all__ = ["Clips", "Table", "curves", "diagram", "draw", "write_report"]
+
+_HOMES = {
+    "Clips": "zoo.report.figures",
+    "curves": "zoo.report.history",
+    "diagram": "zoo.report.architecture",
+    "draw": "zoo.report.figures",
+    "write_report": "zoo.report.page",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo.report' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

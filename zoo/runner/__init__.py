@@ -1,0 +1,31 @@
+"""Trains and evaluates: one loop, and what stands around it. Importing this package imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.runner.device import choose_device
+    from zoo.runner.evaluate import Evaluation, evaluate
+    from zoo.runner.folder import RunFolder
+    from zoo.runner.loop import FitResult, fit
+    from zoo.runner.progress import Progress
+
+_HOMES = {
+    "Evaluation": "zoo.runner.evaluate",
+    "FitResult": "zoo.runner.loop",
+    "Progress": "zoo.runner.progress",
+    "RunFolder": "zoo.runner.folder",
+    "evaluate": "zoo.runner.evaluate",
+    "fit": "zoo.runner.loop",
+    "choose_device": "zoo.runner.device",
+}
+
+__all__ = ["Evaluation", "FitResult", "Progress", "RunFolder", "choose_device", "evaluate", "fit"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo.runner' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

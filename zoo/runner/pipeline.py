@@ -1,6 +1,6 @@
 """Builds everything a recipe names, in the order in which one thing needs another.
 
-    sources -> splits and labels -> model (and the weights it starts from) -> losses -> task -> augmentation
+sources -> splits and labels -> model (and the weights it starts from) -> losses -> task -> augmentation
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from zoo.data import Loader, Preprocess, Quarantine, Split
+    from zoo.pretrained import LoadedWeights
     from zoo.recipe import LoadedRecipe
     from zoo.recipe.schema import Component, LossSlot, RecipeSchema
     from zoo_registry.protocols import Augment, Batch, Task
@@ -34,7 +35,7 @@ class Pipeline:
 
     Attributes:
         recipe: the validated recipe.
-        model: entry of the model; `task.result()` is the module.
+        listed: the model in the catalogue; `task.result()` is the module.
         clip, audio: what its inputs look like, with the recipe's changes.
         labels: class names in the order of the outputs, empty where targets are no classes.
         task: the built task; holds the model.
@@ -42,11 +43,11 @@ class Pipeline:
         augment: the recipe's augmentations, one after the other.
         preprocess: from uint8 clips to what the model takes.
         quarantine: files that could not be decoded.
-        skipped: parameters of the head that did not fit the weights the model started from.
+        weights: what the model started from, None for random values.
     """
 
     recipe: RecipeSchema
-    model: Listed
+    listed: Listed
     clip: ClipSpec | None
     audio: AudioSpec | None
     labels: tuple[str, ...]
@@ -55,7 +56,12 @@ class Pipeline:
     augment: Augment
     preprocess: Preprocess
     quarantine: Quarantine
-    skipped: Sequence[str] = ()
+    weights: LoadedWeights | None = None
+
+    @property
+    def skipped(self) -> Sequence[str]:
+        """Parameters of the classifier that did not come from the weights."""
+        return self.weights.skipped if self.weights else ()
 
     def loader(self, split: str, *, train: bool = False) -> Loader:
         """Batches of a split: as training wants them, or as evaluation does."""
@@ -64,7 +70,7 @@ class Pipeline:
         data, run = self.recipe.data, self.recipe.run
         return Loader(
             self.splits[split],
-            inputs=self.model.entry.inputs,
+            inputs=self.listed.model.inputs,
             clip=self.clip,
             audio=self.audio,
             batch=run.batch,
@@ -78,12 +84,11 @@ class Pipeline:
         )
 
 
-def assemble(loaded: LoadedRecipe, device: torch.device, quarantine: Path | None = None) -> Pipeline:
-    """Build what a recipe names.
+def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
+    """Build what a recipe names, on the CPU.
 
     Args:
         loaded: a recipe that `zoo.recipe.check_recipe` finds no problem with.
-        device: where the task lives.
         quarantine: file that gets a line for every file that cannot be decoded.
 
     Raises:
@@ -94,47 +99,48 @@ def assemble(loaded: LoadedRecipe, device: torch.device, quarantine: Path | None
     from zoo.data import Preprocess, Quarantine
 
     recipe = loaded.schema
-    model = catalog().resolve("model", recipe.model.name)
-    clip = change_clip(model.entry.clip, recipe.data.clip.model_dump(exclude_none=True))
+    listed = catalog().resolve("model", recipe.model.name)
+    clip = change_clip(listed.model.clip, recipe.data.clip.model_dump(exclude_none=True))
     provided: dict[str, Any] = {
         "seed": recipe.run.seed,
         "cache": cache_folder(),
         "base": loaded.base,
         "clip": clip,
-        "audio": model.entry.audio,
-        "inputs": model.entry.inputs,
+        "audio": listed.model.audio,
+        "inputs": listed.model.inputs,
     }
     splits = open_splits(recipe, provided)
     labels = next(iter(splits.values())).labels if splits else ()
     provided |= {"labels": labels} | ({"num_classes": len(labels)} if labels else {})
 
     torch.manual_seed(recipe.run.seed)
-    module, skipped = build_model(model, recipe.model.params, recipe.model.weights, provided)
+    module, weights = build_model(listed, recipe.model.params, recipe.model.weights, provided)
     task_entry = catalog().resolve("task", recipe.task.name)
     losses = build_losses(recipe.loss)
-    task = build(task_entry, recipe.task.params, provided | {"model": module, "losses": losses})
-    task.state.to(device)
+    provided_to_task = provided | {"model": module, "losses": losses}
+    task = build(task_entry, recipe.task.params, provided_to_task, load_weights=_load_weights)
     return Pipeline(
         recipe=recipe,
-        model=model,
+        listed=listed,
         clip=clip,
-        audio=model.entry.audio,
+        audio=listed.model.audio,
         labels=labels,
         task=task,
         splits=splits,
         augment=build_augment(recipe.augment, provided),
-        preprocess=Preprocess(clip).to(device),
+        preprocess=Preprocess(clip),
         quarantine=Quarantine(quarantine),
-        skipped=skipped,
+        weights=weights,
     )
 
 
-def open_splits(recipe: RecipeSchema, provided: Mapping[str, Any]) -> dict[str, Split]:
-    """Open every split the recipe names; the first one says what the labels are."""
+def open_splits(
+    recipe: RecipeSchema, provided: Mapping[str, Any], labels: Sequence[str] | None = None
+) -> dict[str, Split]:
+    """Open every split the recipe names; without given labels the first one says what they are."""
     from zoo.data import open_split
 
     splits: dict[str, Split] = {}
-    labels: Sequence[str] | None = None
     for name in SPLITS:
         slot: Component | None = getattr(recipe.data, name)
         if slot is None:
@@ -148,15 +154,17 @@ def open_splits(recipe: RecipeSchema, provided: Mapping[str, Any]) -> dict[str, 
 
 
 def build_model(
-    model: Listed, params: Mapping[str, Any], weights: str | None, provided: Mapping[str, Any]
-) -> tuple[Module, Sequence[str]]:
-    """Build a model and give it the weights it starts from; returns it and the head parameters that did not fit."""
-    module: Module = build(model, params, provided)
-    if weights is None:
-        return module, ()
-    from zoo.model import load_weights
+    listed: Listed, params: Mapping[str, Any], weights: str | None, provided: Mapping[str, Any]
+) -> tuple[Module, LoadedWeights | None]:
+    """Build a model and give it the weights it starts from, if any."""
+    module: Module = build(listed, params, provided, load_weights=_load_weights)
+    return module, None if weights is None else _load_weights(module, listed, weights)
 
-    return module, load_weights(module, model, weights)
+
+def _load_weights(module: Module, listed: Listed, reference: str) -> LoadedWeights:
+    from zoo.pretrained import load_weights
+
+    return load_weights(module, reference, listed=listed)
 
 
 def build_losses(slots: Mapping[str, Sequence[LossSlot]]) -> dict[str, Callable[[Tensor, Any], Tensor]]:
@@ -189,6 +197,11 @@ class WeightedSum:
 def build_augment(slots: Sequence[Component], provided: Mapping[str, Any]) -> Augment:
     """The recipe's augmentations as one."""
     return Chain([build(catalog().resolve("augmentation", slot.name), slot.params, provided) for slot in slots])
+
+
+def build_observers(slots: Sequence[Component]) -> list[object]:
+    """The recipe's observers."""
+    return [build(catalog().resolve("observer", slot.name), slot.params) for slot in slots]
 
 
 @dataclass

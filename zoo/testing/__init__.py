@@ -1,0 +1,25 @@
+"""The conformance kit: what every component of a kind must hold, as test classes to subclass. Needs pytest.
+
+    from zoo.testing import ModelConformance
+
+    class TestTiny(ModelConformance):
+        name = "acme/tiny"
+        clip = {"frames": 4, "size": 32}        # smaller than the model's own, to be quick
+
+`pytest` then runs every check on `acme/tiny`: it is listed without torch, its signature is a schema, it builds, its
+gradients are finite, it is saved and loaded without loss, and so on. All built-in components pass the same classes.
+"""
+
+from zoo.testing.augmentation import AugmentationConformance
+from zoo.testing.component import ComponentConformance
+from zoo.testing.compression import CompressionConformance
+from zoo.testing.loss import LossConformance
+from zoo.testing.model import ModelConformance
+
+__all__ = [
+    "AugmentationConformance",
+    "ComponentConformance",
+    "CompressionConformance",
+    "LossConformance",
+    "ModelConformance",
+]

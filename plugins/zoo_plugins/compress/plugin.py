@@ -1,0 +1,39 @@
+"""Declares the compression strategies; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zoo_registry import Compression, hookimpl
+
+
+@hookimpl
+def zoo_compressions() -> Iterable[Compression]:
+    """Pruning, half-precision weights and simulated int8."""
+    return [
+        Compression(
+            "prune_magnitude",
+            builder="zoo_plugins.compress.prune:prune_magnitude",
+            restore="zoo_plugins.compress.prune:restore",
+            summary="Sets the smallest weights of convolutions and linear layers to zero.",
+            source="Han et al., Learning both Weights and Connections, NeurIPS 2015, https://arxiv.org/abs/1506.02626",
+            licence="apache-2.0",
+        ),
+        Compression(
+            "cast_bf16",
+            builder="zoo_plugins.compress.bfloat16:cast_bf16",
+            restore="zoo_plugins.compress.bfloat16:restore",
+            summary="Keeps weights and computes in bfloat16; the file is half as large.",
+            licence="apache-2.0",
+        ),
+        Compression(
+            "quantize_int8",
+            builder="zoo_plugins.compress.quantize:quantize_int8",
+            restore="zoo_plugins.compress.quantize:restore",
+            summary="Simulates int8 in convolutions and linear layers, with ranges calibrated on training data.",
+            source="Wu et al., Integer Quantization for Deep Learning Inference, 2020, https://arxiv.org/abs/2004.09602",
+            requires=("pytorch_quantization",),
+            extra="videozoo[quantization]",
+            licence="apache-2.0",
+        ),
+    ]

@@ -1,0 +1,16 @@
+"""What every source here returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zoo_registry.protocols import Sample
+
+
+@dataclass(frozen=True)
+class SampleList:
+    """Samples of one split and the names of their classes, in the order of their indices."""
+
+    samples: Sequence[Sample]
+    labels: Sequence[str]

@@ -1,0 +1,22 @@
+"""Tasks: what a model is trained and judged for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zoo_registry import Task, hookimpl
+
+
+@hookimpl
+def zoo_tasks() -> Iterable[Task]:
+    """The tasks of this project."""
+    return [
+        Task(
+            "classification",
+            builder="zoo_plugins.tasks.classification:classification",
+            summary="One label for each clip: accuracy, top-5, precision, recall, F1, confusion matrix.",
+            roles=("loss",),
+            targets=("label_b",),
+            licence="apache-2.0",
+        ),
+    ]

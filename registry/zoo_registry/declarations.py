@@ -1,0 +1,114 @@
+"""Asks plugins for their entries of one kind, and keeps the good ones.
+
+What a plugin does wrong is a problem attributed to it; its other entries, and everybody else's, stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from zoo_registry.entries import Entry, Family
+from zoo_registry.entry_rules import ENTRY_OF_KIND, family_faults, faults
+from zoo_registry.errors import Problem
+from zoo_registry.families import expand
+from zoo_registry.hookspecs import HOOKS
+from zoo_registry.plugins import NO_TORCH, PluginRecord, told, watch_for_torch
+
+
+@dataclass
+class Declared:
+    """What one plugin declares of one kind.
+
+    Attributes:
+        entries: the well-formed ones, each name once.
+        members: names of those that came from a family.
+        problems: what was wrong with the others.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    members: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def declare(hooks: Iterable[Callable[[], object]], kind: str, plugin: PluginRecord) -> Declared:
+    """Call one plugin's implementations of a kind's hook.
+
+    Args:
+        hooks: the implementations, nearly always one.
+        kind: such as `model`.
+        plugin: whose it is.
+
+    Returns:
+        Its entries and problems; never raises for what the plugin does.
+    """
+    declared = Declared()
+    taken: dict[str, str] = {}  # names and aliases, to the entry they mean
+    for item in (item for hook in hooks for item in _items(hook, kind, plugin, declared.problems)):
+        if isinstance(item, Family) and kind == Family.kind:
+            wrong = family_faults(item)
+            declared.problems += [plugin.problem(f"family of {item.distribution}: {fault}") for fault in wrong]
+            if wrong:
+                continue
+            models, problems = expand(item, plugin)
+            declared.problems += problems
+            for model in models:
+                if _accept(model, declared, taken, plugin):
+                    declared.members.add(model.name)
+        elif not isinstance(item, ENTRY_OF_KIND[kind]):
+            wanted = ENTRY_OF_KIND[kind].__name__
+            declared.problems.append(
+                plugin.problem(f"{HOOKS[kind]} returned a {type(item).__name__}", f"it returns {wanted} records only")
+            )
+        elif wrong := faults(item):
+            label = f"{kind} {item.name}" if isinstance(item.name, str) else kind
+            declared.problems += [plugin.problem(f"{label}: {fault}", "it is left out until mended") for fault in wrong]
+        else:
+            _accept(item, declared, taken, plugin)
+    return declared
+
+
+def _items(hook: Callable[[], object], kind: str, plugin: PluginRecord, problems: list[Problem]) -> list[object]:
+    """What a hook returns, as far as it gets."""
+    items: list[object] = []
+    torch_came: list[str] = []
+    try:
+        with watch_for_torch(torch_came):
+            returned = hook()
+            if isinstance(returned, Iterable) and not isinstance(returned, str | bytes):
+                items.extend(returned)
+            else:
+                what = "nothing" if returned is None else f"a {type(returned).__name__}"
+                problems.append(plugin.problem(f"{HOOKS[kind]} returned {what}", "return a list of records"))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: no plugin may end the process that lists it
+        after = f" after {len(items)} records" if items else ""
+        problems.append(plugin.problem(f"{HOOKS[kind]} raised {told(error, plugin.module)}{after}"))
+    if torch_came:
+        problems.append(plugin.problem(f"{HOOKS[kind]} imports torch", NO_TORCH))
+    return items
+
+
+def _accept(entry: Entry, declared: Declared, taken: dict[str, str], plugin: PluginRecord) -> bool:
+    """Take an entry in unless its name is taken; aliases that are taken are dropped. The first always stays."""
+    if entry.name in taken:
+        owner = taken[entry.name]
+        message = (
+            f"{entry.kind} {entry.name} is declared twice"
+            if owner == entry.name
+            else (f"{entry.kind} {entry.name} is called like an alias of {owner}")
+        )
+        declared.problems.append(plugin.problem(message, "the first one stays; rename the other"))
+        return False
+    taken[entry.name] = entry.name
+    free = []
+    for alias in entry.aliases:
+        if alias in taken:
+            message = f"alias {alias} of {entry.kind} {entry.name} is taken by {taken[alias]}"
+            declared.problems.append(plugin.problem(message, "the first one stays; remove the alias"))
+        else:
+            taken[alias] = entry.name
+            free.append(alias)
+    declared.entries[entry.name] = entry if len(free) == len(entry.aliases) else replace(entry, aliases=tuple(free))
+    return True

@@ -1,0 +1,398 @@
+"""The built-in compression strategies, on networks small enough to check by hand."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo_plugins.compress import bfloat16, prune, quantize
+from zoo_plugins.compress.folding import find_pairs, fold
+from zoo_registry.errors import ArtefactError, ParameterError, RunError
+
+needs_quantization = pytest.mark.skipif(
+    importlib.util.find_spec("pytorch_quantization") is None, reason="the extra videozoo[quantization] is absent"
+)
+
+
+@dataclass
+class Calibration:
+    """A compression context over given batches."""
+
+    batches: list[tuple[Tensor, ...]]
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        return self.batches[0]
+
+    def calibration(self, batches: int) -> Iterator[tuple[Tensor, ...]]:
+        return iter(self.batches[:batches])
+
+
+def architecture() -> nn.Sequential:
+    """Two convolutions with batch norms, and a linear layer."""
+    return nn.Sequential(
+        nn.Conv3d(3, 8, 3, padding=1, bias=False), nn.BatchNorm3d(8), nn.ReLU(inplace=True),
+        nn.Conv3d(8, 16, 3, stride=2), nn.BatchNorm3d(16), nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(16, 5),
+    )  # fmt: skip
+
+
+def video_network() -> nn.Sequential:
+    """The architecture with weights, and batch norms that have seen data."""
+    torch.manual_seed(0)
+    network = architecture()
+    network.train()(clips(seed=1))
+    return network.eval()
+
+
+def clips(seed: int) -> Tensor:
+    return torch.randn(4, 3, 4, 12, 12, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    return video_network()
+
+
+@pytest.fixture
+def context() -> Calibration:
+    return Calibration([(clips(seed),) for seed in (2, 3)])
+
+
+def reloaded(model: nn.Module, record: dict, restore) -> nn.Module:
+    """What a stranger gets who has the record, the weights and the architecture."""
+    with torch.device("meta"):
+        empty = architecture()
+    restored = restore(empty, json.loads(json.dumps(record))).eval()
+    restored.load_state_dict(model.state_dict(), strict=True, assign=True)
+    return restored
+
+
+class TestPruning:
+    def test_takes_the_smallest_weights_of_all_layers_together(self):
+        network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
+        with torch.no_grad():
+            network[0].weight.copy_(torch.tensor([[4.0, -3.0], [5.0, 6.0]]))
+            network[1].weight.copy_(torch.tensor([[0.5, -1.0]]))
+
+        pruned, record = prune.prune_magnitude(network, None, amount=0.5)
+
+        assert pruned[0].weight.tolist() == [[4.0, 0.0], [5.0, 6.0]]
+        assert pruned[1].weight.tolist() == [[0.0, 0.0]]
+        assert record["sparsity"] == {"0": 0.25, "1": 1.0}
+
+    def test_takes_the_same_part_of_each_layer_when_asked(self):
+        network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
+
+        _, record = prune.prune_magnitude(network, None, amount=0.5, scope="layer")
+
+        assert record["sparsity"] == {"0": 0.5, "1": 0.5}
+
+    def test_leaves_norms_biases_and_names_alone(self, network, context):
+        before = copy.deepcopy(network.state_dict())
+
+        prune.prune_magnitude(network, context, amount=0.9)
+
+        after = network.state_dict()
+        assert after.keys() == before.keys()
+        untouched = [key for key in before if not (key.endswith("weight") and before[key].dim() > 1)]
+        assert all(torch.equal(after[key], before[key]) for key in untouched)
+
+    def test_keeps_shared_weights_shared(self):
+        network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        network[1].weight = network[0].weight
+
+        prune.prune_magnitude(network, None, amount=0.4)
+
+        assert network[1].weight is network[0].weight
+
+    def test_reloads_exactly(self, network, context):
+        pruned, record = prune.prune_magnitude(network, context, amount=0.5)
+
+        again = reloaded(pruned, record, prune.restore)
+
+        assert torch.equal(again(clips(9)), pruned(clips(9)))
+
+    def test_of_a_model_without_layers_is_an_error(self):
+        with pytest.raises(ParameterError, match="no convolution or linear layer"):
+            prune.prune_magnitude(nn.ReLU(), None, amount=0.5)
+
+
+class TestBfloat16:
+    def test_halves_the_weights_and_keeps_their_names(self, network, context):
+        before = network.state_dict()
+        keys, size = list(before), sum(t.nbytes for t in before.values() if t.is_floating_point())
+
+        cast, record = bfloat16.cast_bf16(network, context)
+
+        after = cast.state_dict()
+        assert list(after) == keys
+        assert 2 * sum(t.nbytes for t in after.values() if t.is_floating_point()) == size
+        assert record == {"dtype": "bfloat16"}
+
+    def test_takes_and_gives_float32(self, network, context):
+        expected = network(clips(9))
+
+        cast, _ = bfloat16.cast_bf16(network, context)
+        found = cast(clips(9))
+
+        assert found.dtype is torch.float32
+        # 8 bits of precision: a relative error of 2**-8 per rounding, and some roundings.
+        torch.testing.assert_close(found, expected, rtol=0, atol=8 * 2**-8 * expected.abs().max().item())
+
+    def test_survives_copying_and_reloading(self, network, context):
+        cast, record = bfloat16.cast_bf16(network, context)
+        expected = cast(clips(9))
+
+        assert torch.equal(copy.deepcopy(cast)(clips(9)), expected)
+        assert torch.equal(reloaded(cast, record, bfloat16.restore)(clips(9)), expected)
+
+    def test_casts_mappings_and_keyword_inputs_and_leaves_integers(self):
+        class Lookup(nn.Module):
+            def forward(self, scores, *, index):
+                return {"picked": scores[index], "index": index, "dtype": scores.dtype}
+
+        cast, _ = bfloat16.cast_bf16(Lookup(), None)
+        output = cast(scores=torch.ones(3), index=torch.tensor([2]))
+
+        assert output["dtype"] is torch.bfloat16
+        assert output["picked"].dtype is torch.float32
+        assert output["index"].dtype is torch.int64
+
+
+class TestFolding:
+    def test_changes_no_output(self, network):
+        expected = network(clips(9))
+
+        pairs = find_pairs(network, (clips(2)[:1],))
+        folded = fold(network, pairs)
+
+        assert pairs == [("0", "1"), ("3", "4")]
+        assert not any(isinstance(module, nn.BatchNorm3d) for module in folded.modules())
+        torch.testing.assert_close(folded(clips(9)), expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("reads", ["also_added", "also_returned", "changed_before", "called_twice"])
+    def test_leaves_a_convolution_that_something_else_reads(self, reads):
+        class Network(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.convolution, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+            def forward(self, x):
+                y = self.convolution(x)
+                if reads == "changed_before":
+                    y = y.relu_()
+                if reads == "called_twice":
+                    y = self.convolution(self.norm(y))
+                z = self.norm(y)
+                return {"also_added": z + y, "also_returned": (z, y)}.get(reads, z) if reads.startswith("also") else z
+
+        assert find_pairs(Network().eval(), (torch.randn(1, 3, 4, 4),)) == []
+
+    def test_leaves_no_hooks_behind(self, network):
+        find_pairs(network, (clips(2)[:1],))
+
+        assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+@needs_quantization
+class TestInt8:
+    def test_rounds_weights_per_channel_and_inputs_per_tensor(self):
+        layer = nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor([[1.27, 0.304], [-12.7, 2.14]]))
+        context = Calibration([(torch.tensor([[2.54, -1.0]]),)])
+
+        quantised, _ = quantize.quantize_int8(layer, context, calibrator="max")
+
+        # Steps: 0.01 and 0.1 for the two rows of the weight, 0.02 for inputs; 0.311 rounds to 16 steps.
+        found = quantised(torch.tensor([[0.311, 99.0]]))
+        expected = torch.tensor([[1.27 * 0.32 + 0.30 * 2.54, -12.7 * 0.32 + 2.1 * 2.54]])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+    def test_rounds_like_the_library(self):
+        from pytorch_quantization.nn import TensorQuantizer
+        from pytorch_quantization.tensor_quant import QuantDescriptor
+
+        from zoo_plugins.compress.int8 import Int8
+
+        values = torch.randn(8, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+        for axis, amax in ((None, torch.tensor(1.5)), (0, values.abs().amax((1, 2, 3), keepdim=True))):
+            theirs = TensorQuantizer(QuantDescriptor(num_bits=8, axis=axis, amax=amax.numpy()))
+            torch.testing.assert_close(Int8(amax, axis)(values), theirs(values), rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize("calibrator", ["max", "percentile", "entropy"])
+    def test_stays_close_and_reloads_exactly(self, network, context, calibrator):
+        expected = network(clips(9))
+
+        quantised, record = quantize.quantize_int8(network, context, calibrator=calibrator, batches=2)
+
+        found = quantised(clips(9))
+        assert (found - expected).norm() < 0.05 * expected.norm()
+        assert not torch.equal(found, expected)
+        assert torch.equal(reloaded(quantised, record, quantize.restore)(clips(9)), found)
+
+    def test_records_what_was_folded_and_quantised(self, network, context):
+        _, record = quantize.quantize_int8(network, context)
+
+        assert record["folded"] == [["0", "1"], ["3", "4"]]
+        assert list(record["layers"]) == ["0", "3", "8"]
+        assert record["layers"]["3"] == {
+            "type": "Conv3d",
+            "bits": 8,
+            "signed": True,
+            "input": {"axis": None, "range": []},
+            "weight": {"axis": 0, "range": [16, 1, 1, 1, 1]},
+        }
+
+    def test_skips_what_it_is_told_to(self, network, context):
+        quantised, record = quantize.quantize_int8(network, context, skip=["8", "0*"])
+
+        assert list(record["layers"]) == ["3"]
+        assert type(quantised[8]) is nn.Linear
+        with pytest.raises(ParameterError, match="no layer to quantise"):
+            quantize.quantize_int8(video_network(), context, skip=["*"])
+
+    def test_quantises_subclasses_that_compute_the_same_only(self, context):
+        class Named(nn.Conv3d):
+            pass
+
+        class Standardised(nn.Conv3d):
+            def forward(self, x):
+                return self._conv_forward(x, self.weight / self.weight.norm(), self.bias)
+
+        network = nn.Sequential(Named(3, 3, 1), Standardised(3, 3, 1), nn.Conv3d(3, 3, 3, padding="same"))
+
+        _, record = quantize.quantize_int8(network.eval(), context)
+
+        assert list(record["layers"]) == ["0"]
+
+    def test_leaves_a_layer_whose_weight_is_only_borrowed(self):
+        class Borrows(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.lent, self.called = nn.Linear(4, 4), nn.Linear(4, 4)
+
+            def forward(self, x):
+                return self.called(nn.functional.linear(x, self.lent.weight))
+
+        _, record = quantize.quantize_int8(Borrows().eval(), Calibration([(torch.randn(2, 4),)]))
+
+        assert list(record["layers"]) == ["called"]
+
+    def test_of_pruned_channels_gives_zeros(self, context):
+        network = nn.Sequential(nn.Conv3d(3, 2, 1, bias=False)).eval()
+        with torch.no_grad():
+            network[0].weight[0] = 0
+
+        quantised, _ = quantize.quantize_int8(network, context)
+
+        output = quantised(clips(9))
+        assert torch.equal(output[:, 0], torch.zeros_like(output[:, 0]))
+        assert output[:, 1].abs().max() > 0.1
+
+    def test_keeps_rare_values_when_nearly_all_are_zero(self):
+        sparse = torch.zeros(1, 100_000)
+        sparse[0, 7] = 1.0
+
+        quantised, _ = quantize.quantize_int8(nn.Linear(100_000, 1).eval(), Calibration([(sparse,)]), percentile=99.0)
+
+        assert quantised._input_quantizer._amax.item() == 1.0
+
+    def test_needs_calibration_data(self, network):
+        context = Calibration([(clips(2),)])
+        context.calibration = lambda batches: iter(())  # type: ignore[method-assign]
+        with pytest.raises(RunError, match="no batch to calibrate on"):
+            quantize.quantize_int8(network, context)
+
+    def test_refuses_infinite_activations(self, network):
+        with pytest.raises(RunError, match="infinite or NaN"):
+            quantize.quantize_int8(network, Calibration([(clips(2) * float("inf"),)]))
+
+    def test_lets_gradients_through(self, network, context):
+        quantised, _ = quantize.quantize_int8(network, context)
+
+        quantised(clips(9)).sum().backward()
+
+        assert quantised[0].weight.grad.isfinite().all()
+        assert quantised[0].weight.grad.abs().max() > 0
+
+    def test_works_after_and_before_bfloat16(self, network, context):
+        expected = network(clips(9))
+        cast, _ = bfloat16.cast_bf16(copy.deepcopy(network), context)
+        first, _ = quantize.quantize_int8(cast, context)
+        quantised, _ = quantize.quantize_int8(network, context)
+        second, _ = bfloat16.cast_bf16(quantised, context)
+
+        for model in (first, second):
+            assert (model(clips(9)) - expected).norm() < 0.1 * expected.norm()
+
+    def test_leaves_torch_and_logging_as_they_were(self):
+        code = (
+            "import logging, torch\n"
+            "conv, handlers, level = torch.nn.Conv3d, logging.root.handlers[:], logging.root.level\n"
+            "import zoo_plugins.compress.int8\n"
+            "assert torch.nn.Conv3d is conv and logging.root.handlers == handlers and logging.root.level == level"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+LAYER = {
+    "type": "Linear", "bits": 8, "signed": True,
+    "input": {"axis": None, "range": []}, "weight": {"axis": 0, "range": [5, 1]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("restore", "record", "complaint"),
+    [
+        (prune.restore, [], "must hold"),
+        (prune.restore, {"amount": 0.5, "scope": "global"}, "must hold"),
+        (prune.restore, {"amount": "0.5", "scope": "global", "sparsity": {}}, "'amount'.* is a str"),
+        (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"99": 0.5}}, "'99', which the model lacks"),
+        (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"forward": 0.5}}, "the model lacks"),
+        (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"1": 0.5}}, "which is a BatchNorm3d"),
+        (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"0": 7}}, "not within 0..1"),
+        (bfloat16.restore, {"dtype": "float64"}, "names the type 'float64'"),
+        (bfloat16.restore, {"dtype": True}, "is a bool"),
+    ],
+)  # fmt: skip
+def test_a_record_that_does_not_fit_is_refused(restore, record, complaint):
+    with torch.device("meta"):
+        network = architecture()
+    with pytest.raises(ArtefactError, match=complaint):
+        restore(network, record)
+
+
+@needs_quantization
+@pytest.mark.parametrize(
+    ("record", "complaint"),
+    [
+        ({"folded": {}, "layers": {}}, "'folded'"),
+        ({"folded": [["0"]], "layers": {}}, "not \\[convolution, batch norm\\]"),
+        ({"folded": [["1", "0"]], "layers": {}}, "which is a BatchNorm3d"),
+        ({"folded": [["0", "4"]], "layers": {}}, "channels differ"),
+        ({"folded": [], "layers": {"2": LAYER}}, "which is a ReLU"),
+        ({"folded": [], "layers": {"8": LAYER | {"bits": 4}}}, "otherwise than the model"),
+        (
+            {"folded": [], "layers": {"8": LAYER | {"weight": {"axis": 0, "range": [10**12, 1]}}}},
+            "otherwise than the model",
+        ),
+        ({"folded": [], "layers": {"8": "Linear"}}, "otherwise than the model"),
+    ],
+)  # fmt: skip
+def test_a_quantisation_record_that_does_not_fit_is_refused(record, complaint):
+    with torch.device("meta"):
+        network = architecture()
+    with pytest.raises(ArtefactError, match=complaint):
+        quantize.restore(network, record)

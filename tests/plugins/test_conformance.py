@@ -1,0 +1,173 @@
+"""Every built-in component goes through the kit that plugin authors use."""
+
+# ruff: noqa: RUF012  (attributes are given as plugin authors give them)
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.testing import (
+    AugmentationConformance,
+    ComponentConformance,
+    CompressionConformance,
+    LossConformance,
+    ModelConformance,
+)
+from zoo_registry.catalog import catalog
+
+
+class TestCnn2d(ModelConformance):
+    name = "basic/cnn2d"
+    output = (2, 5)
+
+
+class TestCnn3d(ModelConformance):
+    name = "basic/cnn3d"
+    output = (2, 5)
+
+
+class TestR3d18(ModelConformance):
+    name = "torchvision/r3d_18"
+    clip = {"frames": 4, "size": 32}
+    output = (2, 5)
+
+
+class TestMc318(TestR3d18):
+    name = "torchvision/mc3_18"
+
+
+class TestR2plus1d18(TestR3d18):
+    name = "torchvision/r2plus1d_18"
+
+
+class TestSwin3dT(TestR3d18):
+    name = "torchvision/swin3d_t"
+
+
+@pytest.mark.slow
+class TestSwin3dS(TestR3d18):
+    name = "torchvision/swin3d_s"
+
+
+@pytest.mark.slow
+class TestSwin3dB(TestR3d18):
+    name = "torchvision/swin3d_b"
+
+
+@pytest.mark.slow
+class TestS3d(ModelConformance):
+    name = "torchvision/s3d"
+    clip = {"frames": 14}
+    output = (2, 5)
+
+
+@pytest.mark.slow
+class TestMvitV1B(ModelConformance):
+    name = "torchvision/mvit_v1_b"
+    output = (2, 5)
+
+
+@pytest.mark.slow
+class TestMvitV2S(TestMvitV1B):
+    name = "torchvision/mvit_v2_s"
+
+
+class TestTimmResnet(ModelConformance):
+    name = "timm/test_resnet"
+    clip = {"frames": 2, "size": 64}
+    output = (2, 5)
+
+
+class TestTimmVit(TestTimmResnet):
+    name = "timm/test_vit"
+
+
+class TestRandomResizedCrop(AugmentationConformance):
+    name = "augment/random_resized_crop"
+
+
+class TestRandomCrop(AugmentationConformance):
+    name = "augment/random_crop"
+    params = {"padding": 2}
+
+
+class TestHorizontalFlip(AugmentationConformance):
+    name = "augment/horizontal_flip"
+
+
+class TestColorJitter(AugmentationConformance):
+    name = "augment/color_jitter"
+    params = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+
+
+class TestCrossEntropy(LossConformance):
+    name = "losses/cross_entropy"
+
+    def example(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, -3.0]]), torch.tensor([0, 2])
+
+
+class TestMse(LossConformance):
+    name = "losses/mse"
+
+    def example(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor([[2.0, -1.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [0.0, 3.0]])
+
+
+class TestPruneMagnitude(CompressionConformance):
+    name = "compress/prune_magnitude"
+    params = {"amount": 0.5}
+
+
+class TestCastBf16(CompressionConformance):
+    name = "compress/cast_bf16"
+
+
+class TestQuantizeInt8(CompressionConformance):
+    name = "compress/quantize_int8"
+
+
+class TestClassification(ComponentConformance):
+    kind = "task"
+    name = "tasks/classification"
+
+
+class TestFolder(ComponentConformance):
+    kind = "source"
+    name = "sources/folder"
+    params = {"path": "films"}
+
+
+class TestManifest(TestFolder):
+    name = "sources/manifest"
+    params = {"path": "films.csv"}
+
+
+class TestMotions(ComponentConformance):
+    kind = "source"
+    name = "sources/motions"
+
+
+class TestShapes(TestMotions):
+    name = "sources/shapes"
+
+
+class TestOnnx(ComponentConformance):
+    kind = "exporter"
+    name = "export/onnx"
+
+
+CHECKED = {
+    (checks.kind, checks.name)
+    for checks in list(globals().values())
+    if isinstance(checks, type) and issubclass(checks, ComponentConformance) and hasattr(checks, "name")
+}
+
+
+@pytest.mark.parametrize("kind", ["model", "augmentation", "loss", "compression", "task", "source", "exporter"])
+def test_every_built_in_component_is_checked(kind):
+    """Two of timm's family stand for all of it: one builder serves them."""
+    built_in = {(kind, each.name) for each in catalog().list(kind) if each.plugin.is_own and each.namespace != "timm"}
+    assert built_in - CHECKED == set()

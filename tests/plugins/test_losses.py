@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import doctest
+import math
+
+import pytest
+import torch
+
+from zoo_plugins.losses import cross_entropy as cross_entropy_module
+from zoo_plugins.losses import mse as mse_module
+from zoo_plugins.losses.cross_entropy import cross_entropy
+from zoo_plugins.losses.mse import mse
+from zoo_registry.errors import ParameterError
+
+# softmax of (0, log 2, log 5) is (1, 2, 5) / 8
+LOGITS = torch.tensor([[0.0, math.log(2), math.log(5)], [0.0, math.log(2), math.log(5)]])
+
+
+def test_cross_entropy_of_indices_is_the_mean_surprise():
+    assert float(cross_entropy()(LOGITS, torch.tensor([0, 2]))) == pytest.approx((math.log(8) + math.log(8 / 5)) / 2)
+
+
+def test_cross_entropy_of_probabilities_is_their_mean_surprise():
+    target = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    first, second = (math.log(8) + math.log(4)) / 2, math.log(8 / 5)
+    assert float(cross_entropy()(LOGITS, target)) == pytest.approx((first + second) / 2)
+
+
+@pytest.mark.parametrize("as_probabilities", [False, True])
+def test_label_smoothing_spreads_a_part_of_the_target(as_probabilities):
+    label = torch.tensor([2, 2])
+    target = torch.nn.functional.one_hot(label, 3).float() if as_probabilities else label
+    surprise = [math.log(8), math.log(4), math.log(8 / 5)]
+    expected = 0.7 * surprise[2] + 0.3 * sum(surprise) / 3
+    assert float(cross_entropy(label_smoothing=0.3)(LOGITS, target)) == pytest.approx(expected)
+
+
+def test_class_weights_weigh_the_mean():
+    loss = cross_entropy(class_weights=[3.0, 1.0, 1.0])(LOGITS, torch.tensor([0, 2]))
+    assert float(loss) == pytest.approx((3 * math.log(8) + math.log(8 / 5)) / 4)
+
+
+def test_class_weights_must_fit_the_model():
+    with pytest.raises(ParameterError, match="cross_entropy has 2 class_weights, the model has 3 classes"):
+        cross_entropy(class_weights=[1.0, 2.0])(LOGITS, torch.tensor([0, 2]))
+
+
+def test_mse_is_the_mean_square():
+    assert float(mse()(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 0.0]))) == pytest.approx(13 / 3)
+
+
+def test_mse_broadcasts_nothing():
+    with pytest.raises(ParameterError, match=r"not \(4, 1\) with \(4,\)"):
+        mse()(torch.zeros(4, 1), torch.zeros(4))
+
+
+@pytest.mark.parametrize("loss", [cross_entropy(), mse()], ids=["cross_entropy", "mse"])
+def test_half_precision_is_summed_in_full(loss):
+    prediction = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)).bfloat16().requires_grad_()
+    value = loss(prediction, torch.rand(8, 3, generator=torch.Generator().manual_seed(1)))
+    value.backward()
+    assert value.dtype == torch.float32
+    assert prediction.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("module", [cross_entropy_module, mse_module])
+def test_examples_run(module):
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed

@@ -1,0 +1,86 @@
+"""The main job: one recipe, real films, from one command to a report."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo.report import Table  # noqa: F401  (the report's package imports without torch)
+
+
+def zoo(*words: object, cwd: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, in a fresh process."""
+    import os
+
+    command = [sys.executable, "-m", "zoo.cli", *map(str, words)]
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True, timeout=600)
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished quickstart run."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    zoo("run", "quickstart", "--out", "run", cwd=folder)
+    return folder / "run"
+
+
+def test_quickstart_learns_to_tell_motions_apart(quickstart: Path) -> None:
+    summary = json.loads((quickstart / "summary.json").read_text())
+    assert summary["val/samples"] >= 300
+    assert summary["val/accuracy"] >= 0.98
+
+
+def test_one_frame_shows_no_motion(tmp_path: Path) -> None:
+    """Six classes: chance is 16.7 %. What the single frame gives away must stay below 25 %."""
+    zoo("run", "quickstart", "--set", "data.clip.frames=1", "--set", "compress=null", "--set", "export=null", "--out", "run", cwd=tmp_path)
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["val/accuracy"] < 0.25
+
+
+def test_a_run_leaves_everything_it_promises(quickstart: Path) -> None:
+    promised = ["recipe.resolved.yaml", "zoo.lock", "metrics.jsonl", "summary.json", "report.html", "model.onnx"]
+    promised += ["model/model.safetensors", "model/model.json", "model/labels.json", "checkpoints", "events"]
+    assert [name for name in promised if not (quickstart / name).exists()] == []
+    assert len(list((quickstart / "figures").glob("*.png"))) >= 4
+
+
+def test_compression_is_measured_before_and_after(quickstart: Path) -> None:
+    summary = json.loads((quickstart / "summary.json").read_text())
+    assert summary["compressed/accuracy"] >= 0.9
+    assert "prune_magnitude" in (quickstart / "report.html").read_text()
+
+
+def test_the_exported_file_answers_like_the_model(quickstart: Path) -> None:
+    summary = json.loads((quickstart / "summary.json").read_text())
+    assert summary["export/onnx/max_difference"] < 1e-3
+
+
+def test_a_finished_run_predicts_what_a_film_shows(quickstart: Path, cache: Path) -> None:
+    films = sorted(cache.glob("**/val/*/*.mp4"))[::31][:8]
+    assert films
+    done = zoo("predict", quickstart, "--json", *films, cwd=quickstart)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    right = [row["top"][0]["label"] == Path(row["video"]).parent.name for row in rows]
+    assert sum(right) >= len(films) - 1
+
+
+def test_evaluating_a_run_again_gives_its_numbers(quickstart: Path) -> None:
+    summary = json.loads((quickstart / "summary.json").read_text())
+    measured = json.loads(zoo("evaluate", quickstart, "--json", cwd=quickstart).stdout)
+    assert measured["accuracy"] == pytest.approx(summary["compressed/accuracy"], abs=1e-6)
+
+
+def test_the_resolved_recipe_can_be_run_again(quickstart: Path, tmp_path: Path) -> None:
+    zoo("check", quickstart / "recipe.resolved.yaml", cwd=tmp_path)
+
+
+def test_the_textbook_case_learns_from_a_thousand_pictures(tmp_path: Path) -> None:
+    zoo("run", "textbook", "--out", "run", cwd=tmp_path)
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["val/samples"] + summary["test/samples"] == 300
+    assert summary["test/accuracy"] > 0.5  # ten classes: chance is 10 %
+    assert {"test/recall", "test/f1"} <= set(summary)

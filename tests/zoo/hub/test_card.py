@@ -1,0 +1,61 @@
+"""The model card, read back by the Hub's own reader."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from zoo.artefact import Manifest, read_manifest
+from zoo.hub import model_card
+from zoo_registry import ClipSpec
+
+
+@pytest.fixture
+def manifest(saved: Path) -> Manifest:
+    return read_manifest(saved)
+
+
+def test_the_hub_reads_the_metadata(manifest: Manifest) -> None:
+    card = ModelCard(model_card(manifest.model_copy(update={"licence": "MIT"}), "hf://me/waves"))
+    assert card.data.library_name == "videozoo"
+    assert card.data.license == "mit"
+    assert card.data.tags == ["videozoo", "video", "cnn3d"]
+    (result,) = card.data.eval_results
+    assert (result.dataset_split, result.metric_name, result.metric_value) == ("val", "accuracy", 0.875)
+    assert card.data.model_name == "waves"
+
+
+def test_the_task_says_what_the_hub_calls_it(manifest: Manifest) -> None:
+    assert ModelCard(model_card(manifest, "hf://me/waves")).data.pipeline_tag == "video-classification"
+
+
+def test_a_model_without_a_task_has_no_pipeline_tag(manifest: Manifest) -> None:
+    card = ModelCard(model_card(manifest.model_copy(update={"task": None}), "hf://me/waves"))
+    assert card.data.pipeline_tag is None
+
+
+def test_the_card_says_how_to_load_and_feed_the_model(manifest: Manifest) -> None:
+    clip = replace(ClipSpec(frames=16, size=32), stride=2, fps=25.0)
+    text = model_card(manifest.model_copy(update={"clip": clip}), "hf://me/waves@v1")
+    assert "model = zoo.load('hf://me/waves@v1')" in text
+    assert "clips of 16 frames, every 2. frame at 25 frames/s, 32x32, RGB" in text
+    assert "| val/accuracy | 0.875 |" in text
+    assert manifest.weights.sha256 in text
+
+
+def test_pictures_and_report_are_shown_when_they_are_there(manifest: Manifest) -> None:
+    files = ["figures/curves.png", "report.html", "recipe.resolved.yaml", "zoo.lock"]
+    text = model_card(manifest, "hf://me/waves", files=files)
+    assert "![curves](<figures/curves.png>)" in text
+    assert "[report.html](report.html)" in text
+    assert "report.html" not in model_card(manifest, "hf://me/waves")
+
+
+def test_class_names_cannot_write_markdown_or_metadata(manifest: Manifest) -> None:
+    labels = ("---\nlicense: evil\n---", "<script>alert(1)</script>")
+    text = model_card(manifest.model_copy(update={"labels": labels}), "hf://me/waves")
+    assert "<script>" not in text
+    assert ModelCard(text).data.license == "unknown"

@@ -1,0 +1,209 @@
+"""What is said about a bad recipe: everything, at once, each with its place and what to do."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from zoo.recipe import check_recipe, load_recipe
+from zoo_registry.catalog import Catalog
+from zoo_registry.errors import RecipeError
+
+Write = Callable[[str, str], Path]
+Complain = Callable[..., list[str]]
+
+
+@pytest.fixture
+def complain(index: Catalog) -> Complain:
+    """The text of every problem that loading, and then checking, finds."""
+
+    def complaints(reference: object, overrides: Sequence[str] = ()) -> list[str]:
+        try:
+            recipe = load_recipe(reference, overrides, index=index)  # type: ignore[arg-type]
+        except RecipeError as error:
+            return [str(problem) for problem in error.problems]
+        return [str(problem) for problem in check_recipe(recipe, index=index)]
+
+    return complaints
+
+
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(complain: Complain, write: Write) -> None:
+    write(
+        "bad.yaml",
+        """\
+        zoo: 1
+        epoch: 3
+        task: sortin
+        model: {name: smal, weights: k400}
+        data: {train: {name: films, params: {path: 3}}, clip: {size: [1, 2, 3]}}
+        augment: [absolute, acme/flip, future/flip, {params: {p: 1}}, {name: flip, params: {q: 1}}]
+        loss: {extra: absolute}
+        optim: {name: adamm, schedule: cosin}
+        run: {epochs: -1, batch: big, precision: fp8, log_evry: null}
+        """,
+    )
+    said = complain("bad.yaml", ["augment.7.params.p=3", "run.epochs.x=1", "nothing"])
+    expected = [
+        ("bad.yaml:2:1: unknown key 'epoch'", "did you mean run.epochs?"),
+        ("bad.yaml:3:7: no task is called 'sortin'", "lab/sorting (from lab_plugin)"),
+        ("bad.yaml:4:15: no model is called 'smal'", "lab/small (from lab_plugin)"),
+        ("bad.yaml:5:44: data.train.params.path: expected a path, found 3", ""),
+        ("bad.yaml:5:62: data.clip.size: expected a whole number above 0 or a list of 2", "found [1, 2, 3]"),
+        ("bad.yaml:6:11: no augmentation is called 'absolute'", "'absolute' is a loss"),
+        ("bad.yaml:6:21: ", "no plugin has the namespace 'acme'"),
+        ("bad.yaml:6:32: ", "API v2"),
+        ("bad.yaml:6:45: augment.3.name is missing", ""),
+        ("bad.yaml:6:85: lab/flip has no parameter 'q'", "it takes p"),
+        ("bad.yaml:8:15: no optimiser is called 'adamm'", "did you mean 'adam'"),
+        ("bad.yaml:8:32: no schedule is called 'cosin'", "did you mean 'cosine'?"),
+        ("bad.yaml:9:15: run.epochs: expected a whole number of at least 0, found -1", ""),
+        ("bad.yaml:9:26: run.batch: expected a whole number above 0, found 'big'", ""),
+        ("bad.yaml:9:42: run.precision: expected one of 'auto', 'fp32', 'bf16', found 'fp8'", ""),
+        ("bad.yaml:9:47: unknown key 'log_evry' in run", "did you mean 'log_every'?"),
+        ("--set augment.7.params.p=3: augment.7 is out of range", "its items are augment.0 to 4"),
+        ("--set nothing: 'nothing' sets nothing", "write KEY=VALUE"),
+        ("--set run.epochs.x=1: run.epochs is -1 and holds no 'x'", ""),
+    ]
+    assert [
+        text
+        for text, (start, hint) in zip(said, expected, strict=False)
+        if not text.startswith(start) or hint not in text
+    ] == []
+    assert len(said) == len(expected)
+
+
+def test_slots_that_every_recipe_has_are_missed(complain: Complain, write: Write) -> None:
+    write("r.yaml", "task: sorting\n")
+    assert complain("r.yaml") == [
+        "r.yaml:1:1: zoo is missing: expected 1",
+        "r.yaml:1:1: model is missing: expected a name, or {name, params, weights}",
+    ]
+
+
+def test_a_recipe_that_is_no_mapping_is_refused(complain: Complain, write: Write) -> None:
+    write("empty.yaml", "# nothing\n")
+    write("list.yaml", "- zoo: 1\n")
+    assert complain("empty.yaml") == ["empty.yaml:1:1: a recipe is a mapping of slots\n  begin with `zoo: 1`"]
+    assert complain("list.yaml") == ["list.yaml:1:1: a recipe is a mapping of slots\n  begin with `zoo: 1`"]
+
+
+def test_a_circle_of_extends_is_shown(complain: Complain, write: Write) -> None:
+    write("a.yaml", "zoo: 1\nextends: sub/b.yaml\n")
+    write("sub/b.yaml", "extends: ../c.yaml\n")
+    write("c.yaml", "extends: ./a.yaml\nrun: {epochs: x}\n")
+    assert complain("a.yaml") == [
+        "c.yaml:1:10: the recipe extends itself\n  a.yaml -> sub/b.yaml -> c.yaml -> a.yaml",
+        "c.yaml:2:15: run.epochs: expected a whole number of at least 0, found 'x'",
+    ]
+
+
+def test_a_missing_file_is_named_with_the_nearest_one(complain: Complain, write: Write) -> None:
+    write("mine.yaml", "extends: sub/parnt.yaml\n")
+    write("sub/parent.yaml", "zoo: 1\n")
+    assert complain("mine.yaml") == ["mine.yaml:1:10: there is no file sub/parnt.yaml\n  did you mean sub/parent.yaml?"]
+    assert complain("nowhere/r.yaml") == ["there is no file nowhere/r.yaml\n  there is no folder nowhere either"]
+
+
+def test_a_parent_that_is_no_yaml_is_reported_beside_the_child_s_own_problems(complain: Complain, write: Write) -> None:
+    write("parent.yaml", "zoo: 1\nmodel: !!python/name:os.system\n")
+    write("child.yaml", "extends: parent.yaml\nrun: {batch: 0}\n")
+    assert complain("child.yaml") == [
+        "child.yaml:2:14: run.batch: expected a whole number above 0, found 0",
+        "parent.yaml:2:8: the tag !!python/name:os.system is refused\n  a recipe holds plain data and can name no code",
+    ]
+
+
+def test_a_name_that_is_also_a_file_says_how_to_write_it(complain: Complain, write: Write) -> None:
+    write("mine.yaml", "zoo: 1\n")
+    (said,) = complain("mine")
+    assert said.endswith("for the file write ./mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        ("{name: small.k400, weights: ssv2}", "r.yaml:3:36: 'small.k400' names weights already"),
+        ("small.k40", "r.yaml:3:8: lab/small has no weights 'k40'"),
+        ("{name: small, weights: k4000}", "r.yaml:3:31: lab/small has no weights 'k4000'"),
+        ("{name: large, weights: k400}", "r.yaml:3:31: lab/large has no published weights"),
+        (
+            "{name: small, weights: ./w.safetensors}",
+            "r.yaml:3:31: './w.safetensors' is a path\n  write file:./w.safetensors",
+        ),
+        ("{name: small, weights: 'ftp://x'}", "r.yaml:3:31: no fetcher is called 'ftp'"),
+    ],
+)
+def test_weights_that_do_not_exist(complain: Complain, write: Write, model: str, complaint: str) -> None:
+    write("r.yaml", f"zoo: 1\ntask: sorting\nmodel: {model}\n")
+    (said,) = complain("r.yaml")
+    assert said.startswith(complaint)
+
+
+def test_a_loss_role_that_the_task_lacks(complain: Complain, write: Write) -> None:
+    write("r.yaml", "zoo: 1\ntask: sorting\nmodel: small\nloss: {man: absolute, extra: [squared]}\n")
+    assert complain("r.yaml") == ["r.yaml:4:8: task lab/sorting has no loss role 'man'\n  did you mean 'main'?"]
+
+
+def test_an_optimiser_wants_something_to_train_on(complain: Complain, write: Write) -> None:
+    write("r.yaml", "zoo: 1\ntask: sorting\nmodel: small\noptim: adamw\n")
+    (said,) = complain("r.yaml")
+    assert said.startswith("r.yaml:4:1: there is an optimiser but nothing to train on")
+    assert complain("r.yaml", ["run.epochs=0"]) == []
+    assert complain("r.yaml", ["optim=null"]) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("augment.2=flip", "augment.2 is out of range\n  its items are augment.0 to 1"),
+        ("augment.first=flip", "augment is a list and holds no 'first'"),
+        ("compress.0=shrink", "compress.0 is out of range"),
+        ("run.epoch=3", "unknown key 'epoch' in run\n  did you mean 'epochs'?"),
+        ("run.epochs.more=3", "run.epochs: expected a whole number of at least 0, found a mapping"),
+        ("zoo.x=3", "zoo is 1 and holds no 'x'"),
+        ("run.epochs=[1", "not valid YAML"),
+        ("run.epochs='3'", "run.epochs: expected a whole number of at least 0, found '3'\n  write it without quotes"),
+        ("run..epochs=3", "'run..epochs=3' sets nothing"),
+        ("model.params.widht=9", "lab/small has no parameter 'widht'\n  did you mean 'width'?"),
+        ("model.params.width=7", "model.params.width: expected a whole number from 8 to 256, found 7"),
+        ("model.params.width=null", None),
+        ("model.params.widht=null", "lab/small has no parameter 'widht'"),
+    ],
+)
+def test_an_override_is_checked_like_the_file(
+    complain: Complain, write: Write, override: str, complaint: str | None
+) -> None:
+    write("r.yaml", "zoo: 1\ntask: sorting\nmodel: small\naugment: [flip, flip]\n")
+    said = complain("r.yaml", [override])
+    assert [text.startswith(f"--set {override}: {complaint}") for text in said] == [True] * (complaint is not None)
+
+
+def test_parameters_are_checked_against_the_signatures_of_builders(complain: Complain, write: Write) -> None:
+    write(
+        "r.yaml",
+        """\
+        zoo: 1
+        task: {name: sorting, params: {top: 1.5, teacher: {name: small.k400, params: {dropout: 2}, weight: 1}}}
+        model: {name: large, params: {width: 16, dropout: 1.0, num_classes: "3"}}
+        data: {val: films}
+        augment:
+          - {name: crop, params: {size: [112, 112, 3], scale: [0.5, big]}}
+        compress: [{name: shrink, params: {amount: true}}]
+        """,
+    )
+    assert complain("r.yaml") == [
+        "r.yaml:2:37: task.params.top: expected a whole number, found 1.5",
+        "r.yaml:2:92: unknown key 'weight' in task.params.teacher\n  did you mean 'weights'?",
+        "r.yaml:2:88: task.params.teacher.params.dropout: expected a number of at least 0 and below 1, found 2",
+        "r.yaml:3:31: 'width' cannot be changed: lab/large fixes it\n  remove it",
+        "r.yaml:3:51: model.params.dropout: expected a number of at least 0 and below 1, found 1.0",
+        "r.yaml:3:69: model.params.num_classes: expected a whole number, found '3'\n  write it without quotes",
+        "r.yaml:4:13: lab/films needs a value for 'path'\n  write data.val.params.path: a path",
+        "r.yaml:6:33: augment.0.params.size: expected a list of 2, each a whole number, found [112, 112, 3]",
+        "r.yaml:6:61: augment.0.params.scale.1: expected a number, found 'big'",
+        "r.yaml:7:44: compress.0.params.amount: expected a number from 0 to 1, found true",
+    ]
+
+
+def test_a_mapping_that_no_file_could_hold_is_refused(complain: Complain) -> None:
+    assert complain({"zoo": 1, "model": print})[0].startswith("recipe: a recipe cannot hold a builtin_function")

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from in_memory import BrightOrDark, recipe, same_weights, train
+from torch import nn
+
+from zoo.recipe.schema import OptimSlot
+from zoo.runner.optim import OPTIMISERS, ObjectiveOptimizer, check_optim, optim_of
+from zoo_registry.errors import Location
+from zoo_registry.protocols import Objective
+
+
+def problems(**slot):
+    return check_optim(OptimSlot.model_validate(slot))
+
+
+def stepper(name, model):
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    objective = Objective("main", list(model.parameters()), lambda batch, shared: {})
+    return ObjectiveOptimizer(objective, OptimSlot(name=name), names, 10)
+
+
+def one_step(model, optimizer, seed):
+    optimizer.zero_grad()
+    model(torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))).square().sum().backward()
+    optimizer.step(0)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_every_optimiser_goes_on_from_its_saved_state(name):
+    model = nn.Linear(3, 2)
+    optimizer = stepper(name, model)
+    for seed in range(3):
+        one_step(model, optimizer, seed)
+    again = nn.Linear(3, 2)
+    again.load_state_dict(model.state_dict())
+    resumed = stepper(name, again)
+    resumed.load(*copy.deepcopy(optimizer.state()))  # what comes from a disk shares no memory
+    for seed in (3, 4):
+        one_step(model, optimizer, seed)
+        one_step(again, resumed, seed)
+    assert torch.equal(model.weight, again.weight)
+    assert resumed.steps == 5
+
+
+def test_optimiser_state_is_known_by_the_name_of_its_parameter():
+    model = nn.Linear(3, 2)
+    optimizer = stepper("adam", model)
+    one_step(model, optimizer, 0)
+    tensors, record = optimizer.state()
+    assert {"weight/exp_avg", "weight/exp_avg_sq", "bias/step"} <= tensors.keys()
+    assert record["steps"] == 1
+
+
+@pytest.mark.parametrize(
+    ("slot", "message", "hint"),
+    [
+        ({"name": "adamm"}, "there is no optimiser 'adamm'", "did you mean 'adam'?"),
+        ({"name": "lion"}, "there is no optimiser 'lion'", "there are adadelta, adafactor"),
+        (
+            {"name": "sgd", "params": {"momentun": 0.9}},
+            "optimiser 'sgd' has no parameter 'momentun'",
+            "did you mean 'momentum'?",
+        ),
+        ({"name": "sgd", "params": {"lr": "fast"}}, "optimiser 'sgd': lr must be a number, not 'fast'", None),
+        ({"name": "sgd", "params": {"nesterov": 1}}, "optimiser 'sgd': nesterov must be true or false, not 1", None),
+        (
+            {"name": "adam", "params": {"betas": [0.9]}},
+            "optimiser 'adam': betas must be [a number, a number], not [0.9]",
+            None,
+        ),
+        ({"name": "sgd", "params": {"lr": -1}}, "optimiser 'sgd': Invalid learning rate: -1", None),
+        ({"name": "sgd", "schedule": "cosin"}, "there is no schedule 'cosin'", "did you mean 'cosine'?"),
+        ({"name": "sgd", "schedule": "step"}, "schedule 'step' needs a value for 'step_size'", None),
+        (
+            {"name": "sgd", "schedule": {"name": "cosine", "params": {"final": 2}}},
+            "schedule 'cosine': final must be a number and at least 0 and at most 1, not 2",
+            None,
+        ),
+        (
+            {"name": "sgd", "per_objective": {"critic": {"name": "adamm"}}},
+            "there is no optimiser 'adamm'",
+            "did you mean 'adam'?",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(slot, message, hint):
+    (problem,) = problems(**slot)
+    assert problem.message == message
+    assert hint is None or problem.hint.startswith(hint)
+
+
+def test_all_problems_are_found_at_once():
+    found = problems(name="sgd", params={"lr": "a", "b": 1}, schedule={"name": "step", "params": {"gama": 2}})
+    assert len(found) == 4
+
+
+def test_problems_have_the_place_of_the_value():
+    origins = {("optim", "params", "lr"): Location("r.yaml", 3, 5)}
+    (problem,) = check_optim(OptimSlot(name="sgd", params={"lr": "a"}), origins=origins)
+    assert str(problem).startswith("r.yaml:3:5: ")
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_every_optimiser_may_be_named_alone_and_with_a_rate(name):
+    assert problems(name=name) == []
+    assert problems(name=name, params={"lr": 0.001, "weight_decay": 0} if name != "rprop" else {"lr": 0.001}) == []
+
+
+def test_changes_of_an_objective_are_merged_over_the_same_optimiser_only():
+    slot = OptimSlot.model_validate(
+        {
+            "name": "adam",
+            "params": {"lr": 1e-3, "eps": 1e-6},
+            "schedule": "cosine",
+            "per_objective": {
+                "critic": {"params": {"lr": 1e-4}},
+                "maker": {"name": "sgd", "params": {"momentum": 0.9}},
+            },
+        }
+    )
+    assert optim_of(slot, "critic").params == {"lr": 1e-4, "eps": 1e-6}
+    assert optim_of(slot, "maker").params == {"momentum": 0.9}
+    assert optim_of(slot, "maker").schedule.name == "cosine"
+    assert optim_of(slot, "other") is slot
+
+
+def test_a_frozen_parameter_stays_as_it_is(tmp_path):
+    task, before = BrightOrDark(), BrightOrDark()
+    task.state[0].requires_grad_(False)
+    train(tmp_path, task, recipe({"name": "adamw", "params": {"weight_decay": 0.5}}))
+    assert torch.equal(task.state[0].weight, before.state[0].weight)
+    assert not same_weights(task, before)

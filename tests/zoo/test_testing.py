@@ -1,0 +1,184 @@
+"""The conformance kit finds the faults that it is there for."""
+
+# ruff: noqa: RUF012  (attributes are given as plugin authors give them)
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.testing import AugmentationConformance, CompressionConformance, LossConformance, ModelConformance
+
+
+class Model(ModelConformance):
+    name = "basic/cnn3d"
+    clip = {"frames": 2, "size": 16}
+
+
+class Augmentation(AugmentationConformance):
+    name = "augment/horizontal_flip"
+
+
+class Loss(LossConformance):
+    name = "losses/mse"
+
+    def example(self):
+        return torch.tensor([0.5, 1.0]), torch.tensor([1.0, 2.0])
+
+
+class Compression(CompressionConformance):
+    name = "compress/cast_bf16"
+
+
+def with_network(network: nn.Module) -> ModelConformance:
+    """The checks of a model whose builder returns this."""
+    checks = Model()
+    checks.build = lambda **provided: network  # type: ignore[method-assign]
+    return checks
+
+
+def with_change(change) -> AugmentationConformance:
+    """The checks of an augmentation that does this to a batch."""
+    checks = Augmentation()
+    checks.augment = lambda: change  # type: ignore[method-assign]
+    return checks
+
+
+class Wrapped(nn.Module):
+    """Clips to five logits through `body`."""
+
+    def __init__(self, body: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body = body or nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 5))
+
+    def forward(self, clip_bcthw: torch.Tensor) -> torch.Tensor:
+        return self.body(clip_bcthw)
+
+
+def test_a_wrong_parameter_count_is_found():
+    with pytest.raises(AssertionError, match=r"declares 240,880 parameters for 400 classes and has 20"):
+        with_network(Wrapped()).test_has_as_many_parameters_as_it_declares()
+
+
+def test_a_parameter_without_part_in_the_output_is_found():
+    network = Wrapped()
+    network.forgotten = nn.Linear(2, 2)
+    with pytest.raises(AssertionError, match=r"'forgotten\.weight', 'forgotten\.bias'.* have no part in the output"):
+        with_network(network).test_gives_every_parameter_a_finite_gradient()
+
+
+def test_an_infinite_answer_is_found():
+    network = Wrapped()
+    nn.init.constant_(network.body[2].bias, float("inf"))
+    with pytest.raises(AssertionError, match="answers random inputs with"):
+        with_network(network).test_answers_for_every_sample_with_finite_numbers()
+
+
+def test_mixed_up_samples_are_found():
+    class MeanOverBatch(Wrapped):
+        def forward(self, clip_bcthw):
+            return super().forward(clip_bcthw).mean(0, keepdim=True).expand(len(clip_bcthw), -1)
+
+    with pytest.raises(AssertionError, match="not close"):
+        with_network(MeanOverBatch()).test_samples_do_not_see_each_other()
+
+
+def test_random_answers_in_eval_mode_are_found():
+    class AlwaysDropping(Wrapped):
+        def forward(self, clip_bcthw):
+            return super().forward(nn.functional.dropout(clip_bcthw, 0.5, training=True))
+
+    with pytest.raises(AssertionError, match="draws random numbers in eval mode"):
+        with_network(AlwaysDropping()).test_answers_the_same_question_the_same_way()
+
+
+def test_writing_to_the_inputs_of_a_model_is_found():
+    class InPlace(Wrapped):
+        def forward(self, clip_bcthw):
+            return super().forward(clip_bcthw.mul_(2))
+
+    with pytest.raises(AssertionError, match="writes to its inputs"):
+        with_network(InPlace()).test_leaves_its_inputs_alone()
+
+
+def test_weights_that_do_not_come_from_the_seed_are_found():
+    generator = torch.Generator().manual_seed(0)
+    checks = Model()
+
+    def build(**provided: Any) -> nn.Module:
+        network = Wrapped()
+        nn.init.normal_(network.body[2].weight, generator=generator)
+        return network
+
+    checks.build = build  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match=r"'body\.2\.weight'.* come from somewhere else"):
+        checks.test_the_same_seed_builds_the_same_weights()
+
+
+def test_an_augmentation_that_writes_to_its_batch_is_found():
+    def change(batch, generator):
+        batch.inputs["clip_bcthw"].zero_()
+        return batch
+
+    with pytest.raises(AssertionError, match="writes to the clips"):
+        with_change(change).test_leaves_the_batch_it_was_given_alone()
+
+
+def test_an_augmentation_that_draws_from_elsewhere_is_found():
+    def change(batch, generator):
+        clips = batch.inputs["clip_bcthw"].float() / 255
+        return replace(batch, inputs={"clip_bcthw": (clips + 0.1 * torch.rand(3, 1, 1, 1, 1)).clamp(0, 1)})
+
+    checks = with_change(change)
+    with torch.random.fork_rng(), pytest.raises(AssertionError, match="somewhere else than the generator"):
+        checks.test_the_same_seed_gives_the_same_clips()
+    with torch.random.fork_rng(), pytest.raises(AssertionError, match="global generator"):
+        checks.test_draws_from_no_other_generator()
+
+
+def test_values_out_of_range_are_found():
+    def change(batch, generator):
+        return replace(batch, inputs={"clip_bcthw": batch.inputs["clip_bcthw"].float()})
+
+    with pytest.raises(AssertionError, match=r"float clips are 0\.\.1, 255\.0 came out"):
+        with_change(change).test_returns_as_many_clips_of_valid_values()
+
+
+def test_boxes_left_behind_are_found():
+    def change(batch, generator):
+        return replace(batch, inputs={"clip_bcthw": batch.inputs["clip_bcthw"][..., :16]})
+
+    with pytest.raises(AssertionError, match="a box lies outside the picture of 40x16"):
+        with_change(change).test_boxes_stay_inside_the_picture()
+
+
+def test_a_loss_per_sample_is_found():
+    checks = Loss()
+    checks.loss = lambda: lambda prediction, target: (prediction - target) ** 2  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match=r"a loss is a scalar, \(2,\) came out"):
+        checks.test_is_a_finite_number()
+
+
+def test_a_loss_without_gradient_is_found():
+    checks = Loss()
+    checks.loss = lambda: lambda prediction, target: (prediction * 0).sum()  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match=r"every gradient .* is zero"):
+        checks.test_gives_the_prediction_a_finite_gradient()
+
+
+def test_a_record_that_is_no_plain_data_is_found():
+    checks = Compression()
+    checks.build = lambda: lambda model, context: (model, {"shape": (1, 2)})  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match="a record is what JSON holds"):
+        checks.test_its_record_is_plain_data()
+
+
+def test_a_strategy_that_swallows_any_record_is_found():
+    checks = Compression()
+    checks.restore = lambda model, record: model  # type: ignore[method-assign]
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        checks.test_refuses_a_record_that_it_did_not_write()

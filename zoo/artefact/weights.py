@@ -1,0 +1,138 @@
+"""State dicts in safetensors files: written in full, read with their checksum, compared key by key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.artefact.manifest import WeightsFile
+from zoo_registry.errors import ArtefactError, Location, Problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+SHOWN = 5
+"""How many keys that do not fit are named."""
+
+
+def write_weights(module: Module, path: Path) -> WeightsFile:
+    """Write the state dict of a module.
+
+    Tensors that share memory are written once each, under every key: which of them are one parameter is known to the
+    architecture, and `load_model` ties them again.
+
+    Raises:
+        ArtefactError: the module keeps things in its state dict that are no tensors, or has weights without memory.
+    """
+    from safetensors.torch import save_file
+
+    state = _apart({key: _on_cpu(key, value) for key, value in module.state_dict().items()})
+    save_file(state, path, metadata={"format": "pt"})
+    return WeightsFile(sha256=sha256_of(path), bytes=path.stat().st_size)
+
+
+def _on_cpu(key: str, value: object) -> Tensor:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise ArtefactError(
+            f"{key!r} in the model's state dict is a {type(value).__name__}, only tensors can be saved",
+            hint="keep it as a buffer, or as a parameter of the builder",
+        )
+    if value.is_meta:
+        raise ArtefactError(f"{key!r} has no values yet (it is on the meta device)", hint="load weights first")
+    return value.detach().cpu().contiguous()
+
+
+def _apart(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, none of them sharing memory with another or being a view of more than itself."""
+    seen: set[int] = set()
+    answer = {}
+    for key, tensor in state.items():
+        storage = tensor.untyped_storage()
+        whole = storage.nbytes() == tensor.nbytes
+        answer[key] = tensor if whole and storage.data_ptr() not in seen else tensor.clone()
+        seen.add(storage.data_ptr())
+    return answer
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_weights(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
+    """Read a safetensors file; the bytes that are checked are the bytes that are used.
+
+    Args:
+        path: the file.
+        sha256: expected checksum of the whole file.
+
+    Returns:
+        Tensors on the CPU that no longer depend on the file.
+
+    Raises:
+        ArtefactError: no such file, another checksum, a pickle, or a damaged or hostile header.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    where = Location(str(path))
+    if not path.is_file():
+        raise ArtefactError("the weights are missing", where=where, hint="save or fetch the model again")
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise ArtefactError(
+            f"the weights are not those that were saved: sha256 is {found[:12]}…, should be {sha256[:12]}…",
+            where=where,
+            hint="the file is damaged or was changed; fetch or save the model again",
+        )
+    if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise ArtefactError(
+            "this is a pickle, which can run code when it is opened; it was not opened",
+            where=where,
+            hint="ask its author for a safetensors file",
+        )
+    try:
+        return dict(load(data))
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise ArtefactError(f"not a safetensors file: {error}", where=where, hint="fetch it again") from None
+
+
+def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, str]:
+    """What does not fit, by key, in the order of the model: keys missing, with other shapes or types, or unknown."""
+    answer = {}
+    for key, wanted in expected.items():
+        given = found.get(key)
+        if given is None:
+            answer[key] = f"{key!r} {_shape(wanted)} is missing from the file"
+        elif given.shape != wanted.shape:
+            answer[key] = f"{key!r} is {_shape(given)} in the file, {_shape(wanted)} in the model"
+        elif given.is_floating_point() != wanted.is_floating_point():
+            answer[key] = f"{key!r} is {given.dtype} in the file, {wanted.dtype} in the model"
+    unknown = {
+        key: f"{key!r} {_shape(value)} is not in the model" for key, value in found.items() if key not in expected
+    }
+    return answer | unknown
+
+
+def misfit(model: str, keys: Iterable[str], where: str) -> ArtefactError:
+    """The error for weights that belong to another model; `keys` are texts of `differences`."""
+    texts = list(keys)
+    place = Location(where)
+    head = Problem(
+        f"the weights do not fit {model}: {len(texts)} of their keys differ",
+        place,
+        "they belong to another architecture, or to other parameters of this one",
+    )
+    more = [f"and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
+    return ArtefactError([head, *(Problem(text) for text in [*texts[:SHOWN], *more])])
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))

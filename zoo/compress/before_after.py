@@ -1,0 +1,39 @@
+"""Compression before and after, as rows to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.compress.measure import Measurement
+from zoo.report.table import Table
+
+NOTE = "Every stage is measured on the model as loaded from its file: bytes and times are those of the real thing."
+
+
+def table(measurements: Sequence[Measurement], metrics: Sequence[str] | None = None) -> Table:
+    """The measurements of `compress` as a table: one row a stage.
+
+    Args:
+        measurements: the original first.
+        metrics: which of the task's metrics to show; by default all that are no part of another (`f1`, not `f1/left`).
+
+    Returns:
+        A table with plain values; the terminal and the report write units.
+    """
+    if metrics is None:
+        metrics = [name for name in (measurements[0].metrics if measurements else ()) if "/" not in name]
+    columns = ("stage", *metrics, "agreement", "file bytes", "parameters", "non-zero", "p50 ms", "p95 ms")
+    rows = [
+        (
+            stage.stage,
+            *(stage.metrics.get(name) for name in metrics),
+            stage.agreement,
+            stage.bytes,
+            stage.parameters,
+            stage.nonzero,
+            stage.latency_ms,
+            stage.latency_p95_ms,
+        )
+        for stage in measurements
+    ]
+    return Table("Compression", columns, rows, note=NOTE)

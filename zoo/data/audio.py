@@ -1,0 +1,100 @@
+"""The sound that goes with a clip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+import torch
+from av.audio.stream import AudioStream
+
+from zoo.data.film import decoder_errors_in_words, open_container, undecodable
+from zoo_registry.errors import DataError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from torch import Tensor
+
+    from zoo_registry.entries import AudioSpec
+
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+"""FFmpeg's names of channel layouts by the number of channels."""
+
+
+def read_audio(
+    path: str | os.PathLike[str], spec: AudioSpec, *, start: float | None = None, end: float | None = None
+) -> Tensor:
+    """Decode the sound of a span, mixed and resampled.
+
+    Args:
+        path: a film with sound, or a sound file.
+        spec: rate, number of samples and channels that the model wants.
+        start: in seconds from the film's first frame (from the first sample, where there is no picture); None for 0.
+        end: where silence sets in, in seconds; None for as long as there is sound.
+
+    Returns:
+        float32 (C, N) in -1..1, cut to `spec.samples` or padded with silence.
+
+    Raises:
+        UndecodableMedia: the file has no sound, or it cannot be decoded.
+        DataError: a number of channels that has no usual layout.
+
+    Example:
+        >>> from zoo_registry import AudioSpec
+        >>> read_audio("film.mp4", AudioSpec(rate=16000, samples=32000)).shape     # doctest: +SKIP
+        torch.Size([1, 32000])
+    """
+    name = os.fspath(path).removeprefix("file:")
+    if spec.channels not in LAYOUTS:
+        raise DataError(f"sound cannot be mixed to {spec.channels} channels", hint="use 1, 2, 6 or 8")
+    begin = start or 0.0
+    wanted = spec.samples if end is None else min(spec.samples, max(0, round((end - begin) * spec.rate)))
+    audio_cn = np.zeros((spec.channels, spec.samples), np.float32)
+    with decoder_errors_in_words(name), closing(open_container(name)) as container:
+        stream = container.streams.best("audio")
+        if not isinstance(stream, AudioStream):
+            raise undecodable(name, "it has no sound")
+        stream.codec_context.thread_count = 1
+        zero = _origin(container, stream)
+        for time, piece_cn in _pieces(container, stream, spec, zero + begin):
+            at = round((time - zero - begin) * spec.rate)
+            if at >= wanted:
+                break
+            piece_cn = piece_cn[:, max(0, -at) : wanted - at]
+            audio_cn[:, max(0, at) : max(0, at) + piece_cn.shape[1]] = piece_cn
+    return torch.from_numpy(audio_cn)
+
+
+def _origin(container: InputContainer, stream: AudioStream) -> float:
+    """When the picture begins, on the clock that picture and sound share; else when the sound does."""
+    leading = container.streams.best("video") or stream
+    return float((leading.start_time or 0) * leading.time_base) if leading.time_base else 0.0
+
+
+def _pieces(
+    container: InputContainer, stream: AudioStream, spec: AudioSpec, first: float
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Resampled sound with its time, from a little before `first` on."""
+    resampler = av.AudioResampler(format="fltp", layout=LAYOUTS[spec.channels], rate=spec.rate)
+    # Codecs need some sound before they are in tune, the resampler's filter too.
+    early = first - 0.25
+    if early > 0 and stream.time_base:
+        container.seek(int(early / stream.time_base), stream=stream)
+    time: float | None = None
+    for frame in _frames_then_end(container, stream):
+        if time is None and frame is not None:
+            time = 0.0 if frame.time is None else frame.time
+        for piece in resampler.resample(frame):
+            assert time is not None
+            piece_cn = piece.to_ndarray()
+            yield time, piece_cn
+            time += piece_cn.shape[1] / spec.rate
+
+
+def _frames_then_end(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame | None]:
+    yield from container.decode(stream)
+    yield None  # flushes the resampler

@@ -1,0 +1,97 @@
+"""How a displayed frame is placed into a clip: scaled, then seen through a window. Pixels and boxes follow the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zoo_registry.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo_registry.entries import ClipSpec
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A scaling and a window on it, all in pixels.
+
+    Attributes:
+        scaled: (height, width) of the whole frame after scaling.
+        window: (height, width) of the part that is kept.
+        corner: (top, left) of that part within the scaled frame.
+    """
+
+    scaled: tuple[int, int]
+    window: tuple[int, int]
+    corner: tuple[int, int]
+
+    def boxes(self, relative_n4: Tensor) -> Tensor:
+        """Boxes in 0..1 of the displayed frame as pixels of the clip, clipped to it.
+
+        Args:
+            relative_n4: (n, 4) corners x1 y1 x2 y2.
+
+        Returns:
+            (n, 4) float; a box that lies outside the window has no area left.
+
+        Example:
+            >>> import torch
+            >>> half = Placement(scaled=(100, 200), window=(100, 100), corner=(0, 50))
+            >>> half.boxes(torch.tensor([[0.0, 0.0, 0.5, 1.0]])).tolist()
+            [[0.0, 0.0, 50.0, 100.0]]
+        """
+        height, width = self.scaled
+        top, left = self.corner
+        pixels = relative_n4 * relative_n4.new_tensor([width, height, width, height])
+        return crop_boxes(pixels, top, left, self.window)
+
+
+def crop_boxes(boxes_n4: Tensor, top: int, left: int, window: tuple[int, int]) -> Tensor:
+    """Boxes in pixels as seen through a window at (top, left), clipped to its (height, width)."""
+    height, width = window
+    moved = boxes_n4 - boxes_n4.new_tensor([left, top, left, top])
+    return moved.clamp(min=0).minimum(moved.new_tensor([width, height, width, height]))
+
+
+def evaluation_placement(clip: ClipSpec, height: int, width: int) -> Placement:
+    """Resize as the clip spec says, then the centre of it.
+
+    Args:
+        clip: what the model wants.
+        height: of the displayed frame, in pixels.
+        width: likewise.
+
+    Raises:
+        DataError: the spec resizes to less than the size it crops.
+    """
+    window = clip.height_width
+    if clip.resize is None:
+        scaled = _covering(window, height, width)
+    elif isinstance(clip.resize, int):
+        # Truncated like torchvision's resize, whose weights this serves.
+        short, long = clip.resize, int(clip.resize * max(height, width) / min(height, width))
+        scaled = (short, long) if height <= width else (long, short)
+    else:
+        scaled = (clip.resize[0], clip.resize[1])
+    if scaled[0] < window[0] or scaled[1] < window[1]:
+        raise DataError(
+            f"the clip is resized to {scaled[0]} x {scaled[1]} and then cropped to {window[0]} x {window[1]}",
+            hint="let `resize` be at least `size` (data.clip in the recipe)",
+        )
+    corner = tuple(round((outer - inner) / 2) for outer, inner in zip(scaled, window, strict=True))
+    return Placement(scaled, window, (corner[0], corner[1]))
+
+
+def canvas_placement(clip: ClipSpec, height: int, width: int, crop: tuple[float, float]) -> Placement:
+    """Scale to cover the canvas, then a window of the canvas at `crop`: (0, 0) is top left, (1, 1) bottom right."""
+    window = clip.canvas
+    scaled = _covering(window, height, width)
+    top, left = (round(at * (outer - inner)) for at, outer, inner in zip(crop, scaled, window, strict=True))
+    return Placement(scaled, window, (top, left))
+
+
+def _covering(window: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    scale = max(window[0] / height, window[1] / width)
+    return max(window[0], round(height * scale)), max(window[1], round(width * scale))

@@ -1,0 +1,102 @@
+"""What a model wants done to pixels, on the device: centre crop, float, mean and standard deviation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from zoo.data.placement import crop_boxes
+from zoo_registry.errors import DataError
+
+if TYPE_CHECKING:
+    from zoo_registry.entries import ClipSpec
+    from zoo_registry.protocols import Batch
+
+
+class Preprocess(nn.Module):
+    """Turns augmented or evaluation clips into what the model was made for; the same in training and everywhere else.
+
+    Clips larger than `clip.size` (a training canvas that no augmentation cropped) are cropped at the centre, boxes with
+    them. uint8 0..255 and float 0..1 both become float32, `(x - mean) / std` with x in 0..1.
+
+    Args:
+        clip: size, mean and std; None leaves batches as they are, for models without pictures.
+
+    Raises:
+        DataError: when called with clips smaller than the size, of other channels or of another type.
+
+    Example:
+        >>> from zoo_registry import ClipSpec
+        >>> from zoo_registry.protocols import Batch
+        >>> white = torch.full((1, 3, 2, 6, 6), 255, dtype=torch.uint8)
+        >>> batch = Batch({"clip_bcthw": white}, {}, torch.tensor([0]), torch.tensor([0]))
+        >>> preprocess = Preprocess(ClipSpec(frames=2, size=4, mean=(0.5,) * 3, std=(0.25,) * 3))
+        >>> ready = preprocess(batch).inputs["clip_bcthw"]
+        >>> ready.shape, round(ready.mean().item(), 4)
+        (torch.Size([1, 3, 2, 4, 4]), 2.0)
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, clip: ClipSpec | None) -> None:
+        super().__init__()
+        self.clip = clip
+        if clip is not None:
+            mean, std = torch.tensor(clip.mean, dtype=torch.float64), torch.tensor(clip.std, dtype=torch.float64)
+            # (x - mean) / std = x * scale + shift: one multiplication and one addition a value.
+            shape = (-1, 1, 1, 1)
+            self.register_buffer("scale", (1 / std).float().view(shape), persistent=False)
+            self.register_buffer("shift", (-mean / std).float().view(shape), persistent=False)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch with float clips of the model's size; the one given stays as it is."""
+        result: Batch = super().__call__(batch)
+        return result
+
+    def forward(self, batch: Batch) -> Batch:
+        """See the class."""
+        if self.clip is None or "clip_bcthw" not in batch.inputs:
+            return batch
+        clip_bcthw = batch.inputs["clip_bcthw"]
+        top, left = self._corner(clip_bcthw)
+        height, width = self.clip.height_width
+        window = clip_bcthw[..., top : top + height, left : left + width]
+        targets = dict(batch.targets)
+        if "boxes_n4" in targets and (top or left or window.shape != clip_bcthw.shape):
+            targets["boxes_n4"] = [crop_boxes(boxes, top, left, (height, width)) for boxes in targets["boxes_n4"]]
+        return replace(batch, inputs=batch.inputs | {"clip_bcthw": self._normalised(window)}, targets=targets)
+
+    def _corner(self, clip_bcthw: Tensor) -> tuple[int, int]:
+        """Top and left of the centre crop."""
+        assert self.clip is not None
+        height, width = self.clip.height_width
+        if clip_bcthw.dim() != 5 or clip_bcthw.shape[1] not in (1, len(self.clip.mean)):
+            raise DataError(
+                f"clips should be B C T H W with {len(self.clip.mean)} channels, these are {_shape(clip_bcthw)}"
+            )
+        outer_height, outer_width = clip_bcthw.shape[-2:]
+        if outer_height < height or outer_width < width:
+            raise DataError(
+                f"clips of {outer_height} x {outer_width} pixels are smaller than the {height} x {width} that the "
+                f"model takes ({_shape(clip_bcthw)})",
+                hint="let every augmentation return at least `data.clip.size`",
+            )
+        return round((outer_height - height) / 2), round((outer_width - width) / 2)
+
+    def _normalised(self, clip_bcthw: Tensor) -> Tensor:
+        if clip_bcthw.dtype == torch.uint8:
+            scale = self.scale / 255
+        elif clip_bcthw.is_floating_point():
+            scale = self.scale
+        else:
+            raise DataError(f"clips should be uint8 0..255 or float 0..1, these are {clip_bcthw.dtype}")
+        floating = clip_bcthw.to(torch.float32, memory_format=torch.contiguous_format)
+        return torch.addcmul(self.shift, floating, scale)
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))

@@ -1,0 +1,164 @@
+"""The model card: `README.md` of a published model, with the metadata that the Hub reads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import yaml
+
+from zoo.artefact.manifest import Manifest
+from zoo_registry.errors import ZooError
+from zoo_registry.names import Name
+
+_LICENCES = frozenset(
+    {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0"}
+    | {"cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0"}
+    | {"unlicense", "openrail", "unknown", "other"}
+)
+"""Identifiers that the Hub knows; any other is written as `other` with its name beside it."""
+
+_SPLITS = ("val", "test")
+
+
+def model_card(manifest: Manifest, address: str, *, files: Collection[str] = ()) -> str:
+    """Write the card.
+
+    Args:
+        manifest: of the model.
+        address: the URI to load it from.
+        files: names of what is published with it; pictures and the recipe are shown or linked when there.
+
+    Returns:
+        Markdown with a YAML head.
+
+    Example:
+        >>> print(model_card(manifest, "hf://me/hand-waves"))    # doctest: +SKIP
+    """
+    title = address.partition("@")[0].rpartition("/")[2]
+    head = yaml.safe_dump(_metadata(manifest, title), sort_keys=False, allow_unicode=True)
+    parts = [
+        f"---\n{head}---",
+        f"# {_inline(title)}",
+        _introduction(manifest),
+        f'```python\nimport zoo\n\nmodel = zoo.load({address!r})\nmodel.predict("film.mp4")\n```',
+        _results(manifest),
+        _pictures(files),
+        _input(manifest),
+        _provenance(manifest, files),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _metadata(manifest: Manifest, title: str) -> dict[str, Any]:
+    licence = (manifest.licence or "unknown").lower()
+    known = licence in _LICENCES
+    metadata: dict[str, Any] = {"library_name": "videozoo", "license": licence if known else "other"}
+    if not known:
+        metadata["license_name"] = licence
+    pipeline = _pipeline_tag(manifest)
+    if pipeline:
+        metadata["pipeline_tag"] = pipeline
+    metadata["tags"] = ["videozoo", "video", manifest.model.rpartition("/")[2]]
+    results = _model_index(manifest, pipeline)
+    if results:
+        metadata["model-index"] = [{"name": title, "results": results}]
+    return metadata
+
+
+def _pipeline_tag(manifest: Manifest) -> str | None:
+    """What the Hub calls the task; the task's plugin declares it."""
+    from zoo_registry.catalog import catalog
+
+    if manifest.task is None:
+        return None
+    try:
+        entry: Any = catalog().resolve("task", Name.parse(manifest.task.name)).entry
+    except ZooError:
+        return None
+    tag: str | None = entry.pipeline_tag
+    return tag
+
+
+def _model_index(manifest: Manifest, pipeline: str | None) -> list[dict[str, Any]]:
+    """Measured figures, in the form that the Hub lists; `val/accuracy` is the accuracy on the validation split."""
+    splits: dict[str, list[dict[str, Any]]] = {}
+    for name, value in manifest.metrics.items():
+        split, _, metric = name.partition("/")
+        if split in _SPLITS and value is not None and "/" not in metric:
+            splits.setdefault(split, []).append({"type": metric, "name": metric, "value": round(value, 6)})
+    return [
+        {
+            "task": {"type": pipeline or "other"},
+            "dataset": {"type": "custom", "name": "data of the recipe", "split": split},
+            "metrics": rows,
+        }
+        for split, rows in splits.items()
+    ]
+
+
+def _introduction(manifest: Manifest) -> str:
+    classes = f" for {manifest.num_classes} classes" if manifest.num_classes else ""
+    changed = ", ".join(f"`{step.strategy}`" for step in manifest.structure)
+    compressed = f" Compressed with {changed}." if changed else ""
+    return f"`{manifest.model}`{classes}, trained with videozoo.{compressed}"
+
+
+def _results(manifest: Manifest) -> str:
+    if not manifest.metrics:
+        return ""
+    rows = [
+        f"| {_inline(name)} | {'–' if value is None else format(value, '.4g')} |"
+        for name, value in manifest.metrics.items()
+    ]
+    return "\n".join(
+        ["## Results", "", "Measured by the run that made this model.", "", "| metric | value |", "|---|---|", *rows]
+    )
+
+
+def _pictures(files: Collection[str]) -> str:
+    figures = [name for name in sorted(files) if name.startswith("figures/")]
+    return "\n".join(f"![{_inline(name.rpartition('/')[2][:-4])}](<{name}>)" for name in figures)
+
+
+def _input(manifest: Manifest) -> str:
+    lines = ["## Input", "", f"In this order: {', '.join(f'`{key}`' for key in manifest.inputs)}.", ""]
+    if manifest.clip is not None:
+        clip = manifest.clip
+        height, width = clip.height_width
+        rate = f" at {clip.fps:g} frames/s" if clip.fps else ""
+        lines.append(
+            f"- clips of {clip.frames} frames, every {clip.stride}. frame{rate}, {height}x{width}, RGB, mean "
+            f"{_numbers(clip.mean)}, standard deviation {_numbers(clip.std)} (of values in 0..1)"
+        )
+    if manifest.audio is not None:
+        audio = manifest.audio
+        lines.append(f"- sound: {audio.samples} samples at {audio.rate} Hz, {audio.channels} channel(s)")
+    if manifest.labels:
+        shown = ", ".join(_inline(label) for label in manifest.labels[:20])
+        more = f" and {len(manifest.labels) - 20} more (`labels.json`)" if len(manifest.labels) > 20 else ""
+        lines.extend(["", f"Classes: {shown}{more}."])
+    return "\n".join(lines)
+
+
+def _provenance(manifest: Manifest, files: Collection[str]) -> str:
+    lines = ["## Provenance", "", f"- weights: `model.safetensors`, sha256 `{manifest.weights.sha256}`"]
+    lines.extend(
+        f"- plugin `{name}`: {plugin.distribution} {plugin.version}" for name, plugin in manifest.plugins.items()
+    )
+    if {"recipe.resolved.yaml", "zoo.lock"} <= set(files):
+        lines.append("- `zoo run recipe.resolved.yaml` with `zoo.lock` beside it repeats the run")
+    if "report.html" in files:
+        lines.append("- [report.html](report.html): curves, confusion matrix, the most confident mistakes")
+    return "\n".join(lines)
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(format(value, "g") for value in values)
+
+
+def _inline(text: str) -> str:
+    """Text from files, harmless inside Markdown."""
+    return "".join(
+        f"\\{character}" if character in "\\`*_[]<>|#" else character for character in text if character.isprintable()
+    )

@@ -1,0 +1,257 @@
+"""What `zoo.load` returns: a network that knows what it wants to see and what its answers mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_registry.errors import ArtefactError, DataError, NameProblem, Problem, UndecodableMedia
+from zoo_registry.names import reference_kind
+from zoo_registry.protocols import Batch, Sample, Task, select_rows
+
+if TYPE_CHECKING:
+    from zoo_registry.entries import AudioSpec, ClipSpec
+
+
+class ZooModel(nn.Module):
+    """A network in eval mode, with everything needed to use it.
+
+    Attributes:
+        network: the module itself, as its builder made it and compression left it.
+        name: qualified name of the architecture.
+        params: parameters of its builder.
+        num_classes: outputs of its head, or None.
+        inputs: keys of `Batch.inputs`, in the order `forward` takes them.
+        clip, audio: what the inputs look like.
+        labels: names of the classes; empty when unknown.
+        task: `{name, params}` of the task that reads its outputs, or None.
+        structure: what compression changed: `{strategy, version, record}` in order.
+        licence: SPDX identifier of the weights; None when unknown.
+        metrics: what was measured, or what the publisher claims.
+        uri: where it came from, pinned.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        num_classes: int | None = None,
+        inputs: Sequence[str] = ("clip_bcthw",),
+        clip: ClipSpec | None = None,
+        audio: AudioSpec | None = None,
+        labels: Sequence[str] = (),
+        task: Mapping[str, Any] | None = None,
+        structure: Sequence[Mapping[str, Any]] = (),
+        licence: str | None = None,
+        metrics: Mapping[str, float | None] | None = None,
+        uri: str = "",
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.name = name
+        self.params = dict(params or {})
+        self.num_classes = num_classes
+        self.inputs = tuple(inputs)
+        self.clip = clip
+        self.audio = audio
+        self.labels = tuple(labels)
+        self.task = dict(task) if task else None
+        self.structure = tuple(structure)
+        self.licence = licence
+        self.metrics = dict(metrics or {})
+        self.uri = uri
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """The network's outputs.
+
+        Args:
+            *inputs: preprocessed, in the order of `inputs`: normalised float clips (B, C, T, H, W), audio (B, C, N).
+        """
+        return self.network(*inputs)
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        media: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        views: int = 1,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """What the model says about films or pictures.
+
+        Args:
+            media: a path, or several.
+            views: clips taken from each film, spread evenly over it; their answers are merged into one.
+            start: of the span, in seconds.
+            end: of the span, in seconds; the end of the film by default.
+
+        Returns:
+            One row per film, as the model's task words it: for a classifier the likeliest labels with their scores.
+
+        Raises:
+            UndecodableMedia: a film that cannot be decoded.
+            ArtefactError: the model has no task that could read its outputs.
+
+        Example:
+            >>> zoo.load("file:runs/quickstart/model").predict("film.mp4", views=3)[0]    # doctest: +SKIP
+        """
+        if views < 1:
+            raise DataError(f"views is {views}, at least one clip is needed")
+        paths = [media] if isinstance(media, str | os.PathLike) else list(media)
+        samples = [Sample(os.fspath(path), start=start, end=end) for path in paths]
+        training = self.training
+        self.eval()
+        try:
+            return [self._row(batch) for batch in self._batches(samples, views)]
+        except UndecodableMedia as error:
+            # Loading hints at the settings of a run, which there is none of here.
+            raise UndecodableMedia(Problem(item.message, item.where) for item in error.problems) from error
+        finally:
+            self.train(training)
+
+    def _batches(self, samples: Sequence[Sample], views: int) -> Iterator[Batch]:
+        """One batch for each film, its rows the views: read and prepared exactly as evaluation does."""
+        from zoo.data import Loader, Preprocess, Split
+
+        loader = Loader(
+            Split("predict", samples, ()),
+            inputs=self.inputs,
+            clip=self.clip,
+            audio=self.audio,
+            batch=1,
+            views=views,
+            train=False,
+            workers=0,
+            on_bad="raise",
+        )
+        preprocess = Preprocess(self.clip).to(self._device)
+        for batch in loader.epoch(0):
+            yield preprocess(batch.to(self._device))
+
+    def _row(self, batch: Batch) -> dict[str, Any]:
+        outputs = self._reader.predict(self, batch)
+        merged = self._reader.merge([select_rows(outputs, slice(view, view + 1)) for view in range(len(batch))])
+        return dict(self._reader.readable(merged)[0])
+
+    @cached_property
+    def _reader(self) -> Task:
+        from zoo.build import build
+        from zoo_registry.catalog import catalog
+
+        if self.task is None:
+            raise ArtefactError(
+                f"{self.name} was saved without a task, so nothing can read its outputs",
+                hint="call the model itself with tensors: model(*inputs)",
+            )
+        provided = {
+            "model": self.network,
+            "losses": {},
+            "num_classes": self.num_classes,
+            "labels": self.labels or tuple(f"class {index}" for index in range(self.num_classes or 0)),
+            "inputs": self.inputs,
+            "clip": self.clip,
+            "audio": self.audio,
+        }
+        listed = catalog().resolve("task", self.task["name"])
+        # What only training uses, such as a distillation's teacher, needs no weights to read outputs.
+        task: Task = build(listed, self.task.get("params", {}), provided, load_weights=lambda *_: None)
+        return task
+
+    @property
+    def _device(self) -> torch.device:
+        return next((tensor.device for tensor in [*self.parameters(), *self.buffers()]), torch.device("cpu"))
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name)]
+        if self.clip is not None:
+            height, width = self.clip.height_width
+            parts.append(f"clip of {self.clip.frames} frames, stride {self.clip.stride}, {height}x{width}")
+        if self.audio is not None:
+            parts.append(f"{self.audio.samples} audio samples at {self.audio.rate} Hz")
+        if self.labels:
+            shown = ", ".join(self.labels[:3]) + (", …" if len(self.labels) > 3 else "")
+            parts.append(f"{len(self.labels)} labels ({shown})")
+        elif self.num_classes is not None:
+            parts.append(f"{self.num_classes} classes")
+        parts.append(f"{sum(parameter.numel() for parameter in self.parameters()):,} parameters")
+        parts.extend(step["strategy"] for step in self.structure)
+        parts.append(f"licence {self.licence or 'unknown'}")
+        if self.uri:
+            parts.append(f"from {self.uri}")
+        return f"ZooModel({', '.join(parts)})"
+
+
+def load(
+    reference: str | os.PathLike[str],
+    *,
+    pretrained: bool = True,
+    num_classes: int | None = None,
+    device: str | torch.device = "cpu",
+) -> ZooModel:
+    """Load a model by name, from a run, a folder or a store.
+
+    Args:
+        reference: a name from the catalogue, with a tag or not (`torchvision/r3d_18`, `r3d_18.k400`); a run or a model
+            folder (`./runs/x`); a URI (`file:runs/x/model`, `hf://org/name@commit`).
+        pretrained: for names: published weights (those of the tag, else the first), or random ones.
+        num_classes: for names: outputs of the head. Where it is not what the weights were trained for, the head starts
+            from random values and a warning says so.
+        device: where the model goes.
+
+    Returns:
+        The model in eval mode: the same kind of thing, wherever it came from.
+
+    Raises:
+        UnknownName: no such name; the hint has the nearest ones.
+        ArtefactError: weights that cannot be trusted or do not fit, or a name without published weights.
+        HubError: a store that cannot be reached.
+
+    Example:
+        >>> load("torchvision/r3d_18", pretrained=False).clip.frames    # doctest: +SKIP
+        16
+    """
+    text = os.fspath(reference)
+    kind = "path" if isinstance(reference, os.PathLike) else reference_kind(text)
+    if kind == "name":
+        from zoo.pretrained import load_by_name
+
+        try:
+            return load_by_name(text, pretrained=pretrained, num_classes=num_classes, device=device)
+        except NameProblem as error:
+            if not Path(text).is_dir():
+                raise
+            raise type(error)(
+                error.problems[0].message, hint=f"the folder of that name is written './{text}'"
+            ) from None
+    if not pretrained or num_classes is not None:
+        raise ArtefactError(
+            f"{text!r} brings its own weights and classes",
+            hint="`pretrained` and `num_classes` go with names from the catalogue; to train on, name the folder as "
+            "`model.weights` of a recipe",
+        )
+    return _load_from(text if kind == "uri" else f"file:{text}", device)
+
+
+def _load_from(uri: str, device: str | torch.device) -> ZooModel:
+    from zoo.artefact.load import load_model
+    from zoo.artefact.manifest import MANIFEST, WEIGHTS
+    from zoo.pretrained import fetch
+
+    fetched = fetch(uri, files=(MANIFEST, WEIGHTS))
+    run = fetched.path / "model"
+    folder = run if (run / MANIFEST).is_file() and not (fetched.path / MANIFEST).is_file() else fetched.path
+    if not (folder / MANIFEST).is_file():
+        raise ArtefactError(
+            f"{fetched.uri} is no model of videozoo: it has no {MANIFEST}",
+            hint="weights of other projects go into a model of the catalogue: `model.weights` of a recipe",
+        )
+    return load_model(folder, device=device, uri=fetched.uri)

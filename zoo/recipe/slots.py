@@ -1,0 +1,72 @@
+"""Which slots of a recipe take a component, a name of a closed set, or a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zoo.build.values import At
+from zoo_registry import entries
+
+ANY = "*"
+
+COMPONENTS: dict[tuple[str, ...], str] = {
+    ("task",): entries.Task.kind,
+    ("model",): entries.Model.kind,
+    ("data", "train"): entries.Source.kind,
+    ("data", "val"): entries.Source.kind,
+    ("data", "test"): entries.Source.kind,
+    ("augment", ANY): entries.Augmentation.kind,
+    ("loss", ANY, ANY): entries.Loss.kind,
+    ("compress", ANY): entries.Compression.kind,
+    ("export", ANY): entries.Exporter.kind,
+    ("run", "observers", ANY): entries.Observer.kind,
+}
+"""The kind of component in each slot that takes one; `*` stands for any key or index."""
+
+OPTIMIZERS = (
+    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "nadam", "radam", "rmsprop", "rprop", "sgd",
+)  # fmt: skip
+"""Optimisers by their torch.optim name in lower case: those that step on one gradient of a dense parameter."""
+
+SCHEDULES = ("constant", "cosine", "one_cycle", "plateau", "step")
+
+CLOSED: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {
+    ("optim",): ("optimiser", OPTIMIZERS),
+    ("optim", "schedule"): ("schedule", SCHEDULES),
+    ("optim", "per_objective", ANY): ("optimiser", OPTIMIZERS),
+    ("optim", "per_objective", ANY, "schedule"): ("schedule", SCHEDULES),
+}
+"""What a name means in the slots whose names are closed sets, and the set."""
+
+LISTS = (("augment",), ("compress",), ("export",), ("run", "observers"), ("loss", ANY))
+"""Slots that take a list, where one item may be written without it."""
+
+
+def _matches(at: At, pattern: Iterable[str]) -> bool:
+    pattern = tuple(pattern)
+    return len(at) == len(pattern) and all(wanted in (ANY, step) for step, wanted in zip(at, pattern, strict=True))
+
+
+def component_kind(at: At) -> str | None:
+    """The kind of component that a slot takes, None if it takes none.
+
+    Example:
+        >>> component_kind(("augment", 0)), component_kind(("run",))
+        ('augmentation', None)
+    """
+    return next((kind for pattern, kind in COMPONENTS.items() if _matches(at, pattern)), None)
+
+
+def closed_set(at: At) -> tuple[str, tuple[str, ...]] | None:
+    """What a name means in a slot whose names are a closed set, and the set; None for other slots."""
+    return next((known for pattern, known in CLOSED.items() if _matches(at, pattern)), None)
+
+
+def is_named(at: At) -> bool:
+    """Whether a slot holds `{name: ...}`, for which the name alone may be written."""
+    return component_kind(at) is not None or closed_set(at) is not None
+
+
+def is_list(at: At) -> bool:
+    """Whether a slot holds a list."""
+    return any(_matches(at, pattern) for pattern in LISTS)

@@ -1,0 +1,218 @@
+"""Writes everything it takes to go on with a run, so that a kill or a full disk at any moment loses nothing.
+
+A checkpoint is a folder: `tensors.safetensors` and `record.json`, which holds the checksums of both. It is written
+under a temporary name, synced to the disk and then renamed, so that a folder with a checkpoint's name is whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from zoo_registry.errors import RunError
+
+FORMAT = 1
+TENSORS = "tensors.safetensors"
+RECORD = "record.json"
+_NAME = re.compile(r"step-(\d+)(-epoch-end)?")
+
+
+def checkpoint_name(step: int, *, epoch_end: bool = False) -> str:
+    """Name of a checkpoint. One at the end of an epoch comes after validation, so it is not the one within the epoch.
+
+    Example:
+        >>> checkpoint_name(123), checkpoint_name(123, epoch_end=True)
+        ('step-000123', 'step-000123-epoch-end')
+    """
+    return f"step-{step:06}" + ("-epoch-end" if epoch_end else "")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read from one.
+
+    Attributes:
+        name: of its folder.
+        tensors: by name.
+        record: the JSON-able rest.
+    """
+
+    name: str
+    tensors: dict[str, Tensor]
+    record: dict[str, Any]
+
+
+class DamagedCheckpoint(RunError):
+    """A checkpoint that is incomplete or whose checksum differs."""
+
+
+class Checkpoints:
+    """The checkpoints of a run.
+
+    Args:
+        folder: where they are; made with the first.
+        keep: how many of the newest stay.
+        warn: takes a sentence about a damaged one.
+    """
+
+    def __init__(self, folder: Path, keep: int, warn: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._keep = keep
+        self._warn = warn
+        for left_over in folder.glob(".*.tmp"):
+            shutil.rmtree(left_over, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        """Oldest first."""
+        found = [match for path in self.folder.glob("step-*") if (match := _NAME.fullmatch(path.name))]
+        return [match[0] for match in sorted(found, key=lambda match: (int(match[1]), bool(match[2])))]
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any], best: str | None) -> None:
+        """Write a checkpoint, then delete those that are neither new enough nor the best.
+
+        Args:
+            name: see `checkpoint_name`.
+            tensors: on any device.
+            record: the JSON-able rest.
+            best: name of the best checkpoint so far, which stays.
+
+        Raises:
+            RunError: the disk is full or cannot be written; earlier checkpoints are untouched.
+        """
+        final, temporary = self.folder / name, self.folder / f".{name}.tmp"
+        try:
+            temporary.mkdir(parents=True)
+            _write(temporary, tensors, record)
+            if final.exists():  # damaged, or of a future that resuming has undone
+                shutil.rmtree(final)
+            temporary.rename(final)
+            _sync(self.folder)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise self._cannot_write(final, error) from error
+        for old in self.names()[: -self._keep]:
+            if old != best:
+                self._delete(old)
+
+    def newest(self) -> Checkpoint | None:
+        """The newest that is whole, None when there is none at all.
+
+        Raises:
+            RunError: there are some, and every one is damaged.
+        """
+        names = self.names()
+        for name in reversed(names):
+            try:
+                return self.read(name)
+            except DamagedCheckpoint as error:
+                self._warn(f"{error.problems[0].message}; going back to the one before")
+        if names:
+            raise RunError(f"every checkpoint in {self.folder} is damaged", hint="start over in another folder")
+        return None
+
+    def read(self, name: str, prefix: str = "") -> Checkpoint:
+        """Read and check a checkpoint.
+
+        Args:
+            name: of its folder.
+            prefix: only tensors whose names start so.
+
+        Raises:
+            DamagedCheckpoint: it is incomplete, or not what was written.
+        """
+        path = self.folder / name
+        try:
+            record = _read_record(path)
+            with safe_open(path / TENSORS, framework="pt") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise DamagedCheckpoint(f"checkpoint {path} is damaged ({error})") from error
+        return Checkpoint(name, tensors, record)
+
+    def _delete(self, name: str) -> None:
+        """Rename first: a kill half-way must not leave half a folder under a checkpoint's name."""
+        doomed = self.folder / f".{name}.tmp"
+        (self.folder / name).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def _cannot_write(self, path: Path, error: Exception) -> RunError:
+        number = _os_error(error)
+        words = os.strerror(number).lower() if number else str(error)
+        before = self.names()
+        intact = f"; {before[-1]} is intact" if before else ""
+        todo = "free some space" if number in (errno.ENOSPC, errno.EDQUOT) else "see that the folder can be written"
+        return RunError(f"cannot write checkpoint {path}: {words}{intact}", hint=f"{todo}, then go on with --resume")
+
+
+def _write(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    save_file(_storable(tensors), folder / TENSORS)
+    body = {"format": FORMAT, "tensors_sha256": _sha256(folder / TENSORS), "record": record}
+    (folder / RECORD).write_text(json.dumps({**body, "sha256": _json_sha256(body)}, indent=1), encoding="utf-8")
+    shutil.copymode(folder / RECORD, folder / TENSORS)  # safetensors makes files that only their owner can read
+    for path in (folder / TENSORS, folder / RECORD, folder):
+        _sync(path)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    body = json.loads((path / RECORD).read_text("utf-8"))
+    if body.pop("sha256") != _json_sha256(body):
+        raise ValueError(f"the checksum of {RECORD} differs")
+    if body["format"] != FORMAT:
+        raise ValueError(f"its format is {body['format']}, this version reads {FORMAT}")
+    if body["tensors_sha256"] != _sha256(path / TENSORS):
+        raise ValueError(f"the checksum of {TENSORS} differs")
+    record: dict[str, Any] = body["record"]
+    return record
+
+
+def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, contiguous, and each with memory of its own: tied weights are written twice."""
+    stored: dict[str, Tensor] = {}
+    memory: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().to("cpu").contiguous()
+        if own.untyped_storage().data_ptr() in memory:
+            own = own.clone()
+        memory.add(own.untyped_storage().data_ptr())
+        stored[name] = own
+    return stored
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _json_sha256(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written. Windows cannot open folders, and needs no such thing for them."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _os_error(error: Exception) -> int | None:
+    """The number of the system's error; safetensors only writes it into its message."""
+    if isinstance(error, OSError):
+        return error.errno
+    match = re.search(r"os error (\d+)", str(error))
+    return int(match[1]) if match else None

@@ -1,0 +1,76 @@
+"""Where a run computes, and in which precision."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import torch
+
+from zoo_registry.errors import RunError
+
+if TYPE_CHECKING:
+    from zoo.recipe.schema import RunSlot
+    from zoo_registry.protocols import Task
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """The device that `run.device` means.
+
+    Args:
+        wanted: `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        RunError: no such device on this machine.
+
+    Example:
+        >>> choose_device("cpu")
+        device(type='cpu')
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cpu" or (wanted == "auto" and not gpus):
+        return torch.device("cpu")
+    match = re.fullmatch(r"auto|cuda(?::(\d+))?", wanted)
+    if match is None:
+        raise RunError(f"{wanted!r} is not a device", hint="run.device is auto, cpu, cuda or cuda:N")
+    number = int(match[1] or 0)
+    if number >= gpus:
+        there = f"cuda:0 to cuda:{gpus - 1}" if gpus > 1 else "cuda:0" if gpus else "no GPU that torch can use"
+        raise RunError(f"there is no {wanted} on this machine: it has {there}", hint="write run.device: auto, or cpu")
+    return torch.device("cuda", number)
+
+
+def configure(run: RunSlot) -> torch.device:
+    """Set what holds for the whole process (CPU threads, deterministic kernels) and return the device.
+
+    Call it before anything is built: the number of threads decides in which order sums are added up.
+    """
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
+    if run.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    torch.use_deterministic_algorithms(run.deterministic)
+    torch.backends.cudnn.benchmark = not run.deterministic
+    return choose_device(run.device)
+
+
+def place(task: Task, device: torch.device) -> None:
+    """Move everything a task holds to the device: its state, and modules that stay outside it, such as a teacher."""
+    task.state.to(device)
+    for held in vars(task).values():
+        if isinstance(held, torch.nn.Module):
+            held.to(device)
+
+
+def uses_bf16(device: torch.device, precision: str) -> bool:
+    """Whether forward passes run in bfloat16: as asked, and with `auto` on GPUs that compute in it."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bf16"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The context of a forward pass. bfloat16 has the range of float32, so gradients need no scaling."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bf16(device, precision))

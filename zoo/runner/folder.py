@@ -1,0 +1,182 @@
+"""The folder of a run: where each thing lies, and whose run it is."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoo_registry.errors import RunError
+
+_NOTHING = object()
+
+
+class RunFolder:
+    """Paths of a run and its `metrics.jsonl`.
+
+    A row of `metrics.jsonl` is `{"step", "epoch", "split": "train" | "val", "time", "loss", ...}`; train rows also have
+    `lr` and `samples_per_s`. `epoch` counts from 1, `time` is Unix seconds, values that are not finite are null.
+
+    Attributes:
+        path: the folder itself.
+
+    Example:
+        >>> folder = RunFolder("runs/quickstart")
+        >>> folder.metrics.name, folder.report.name
+        ('metrics.jsonl', 'report.html')
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def fresh(cls, name: str, runs: str | Path = "runs") -> Path:
+        """A path below `runs` that does not exist yet: `runs/name`, `runs/name-2`, ..."""
+        plain = Path(runs) / name
+        candidates = (plain.with_name(f"{name}-{number}") for number in count(2))
+        return plain if not plain.exists() else next(path for path in candidates if not path.exists())
+
+    @classmethod
+    def open(cls, path: str | Path, recipe: Mapping[str, Any], *, resume: bool = False) -> RunFolder:
+        """Make the folder of a new run, or go back to one.
+
+        Args:
+            path: the folder; made when missing.
+            recipe: the resolved recipe as plain data; written to `recipe.resolved.yaml`.
+            resume: go on with the run that is there.
+
+        Raises:
+            RunError: the folder belongs to another recipe (the first values that differ are named), already holds a
+                run that is not to be resumed, or holds none to resume.
+        """
+        from zoo.recipe import dump
+
+        folder, text = cls(path), dump(recipe)
+        if folder.recipe.is_file():
+            differing = _differences(yaml.safe_load(folder.recipe.read_text("utf-8")), yaml.safe_load(text))
+            if differing:
+                shown = "; ".join(differing[:3]) + ("; ..." if len(differing) > 3 else "")
+                raise RunError(f"{path} belongs to a run of another recipe: {shown}", hint="choose another folder")
+            if not resume:
+                raise RunError(f"{path} already holds this run", hint="go on with it by --resume, or choose another")
+        elif resume:
+            raise RunError(f"there is no run in {path} to resume", hint="leave --resume out to start one")
+        elif folder.path.is_dir() and any(folder.path.iterdir()):
+            raise RunError(f"{path} is not empty and holds no run", hint="choose another folder")
+        else:
+            _make(folder, text)
+        return folder
+
+    @property
+    def recipe(self) -> Path:
+        """What was run, with every default and full name."""
+        return self.path / "recipe.resolved.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """With which versions, weights and data."""
+        return self.path / "zoo.lock"
+
+    @property
+    def metrics(self) -> Path:
+        """The measures over the run, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The headline numbers."""
+        return self.path / "summary.json"
+
+    @property
+    def model(self) -> Path:
+        """The model as it is published."""
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Everything it takes to go on."""
+        return self.path / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.path / "figures"
+
+    @property
+    def events(self) -> Path:
+        """TensorBoard's files."""
+        return self.path / "events"
+
+    @property
+    def quarantine(self) -> Path:
+        """Files that could not be decoded, one JSON object a line."""
+        return self.path / "quarantine.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.path / "report.html"
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row to `metrics.jsonl`; `time` is filled in."""
+        finite = {key: _finite(value) for key, value in {**row, "time": round(time.time(), 3)}.items()}
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite, allow_nan=False) + "\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl`; a last line that a killed run left half-written is left out."""
+        return list(self._rows())
+
+    def metrics_bytes(self) -> int:
+        """How long `metrics.jsonl` is now; a checkpoint keeps it."""
+        return self.metrics.stat().st_size if self.metrics.exists() else 0
+
+    def cut_back(self, size: int) -> None:
+        """Forget the rows that were written after a checkpoint."""
+        if self.metrics_bytes() > size:
+            with self.metrics.open("r+b") as file:
+                file.truncate(size)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        if not self.metrics.exists():
+            return
+        for line in self.metrics.read_text("utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                return
+
+
+def _make(folder: RunFolder, recipe: str) -> None:
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.recipe.write_text(recipe, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write to {folder.path}: {error.strerror}", hint="choose another folder") from error
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """Each value that differs, as `run.epochs is 5 there and 7 here`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = dict.fromkeys([*old, *new])
+        pairs = [(f"{at}.{key}".lstrip("."), old.get(key, _NOTHING), new.get(key, _NOTHING)) for key in keys]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(f"{at}.{index}", *pair) for index, pair in enumerate(zip(old, new, strict=True))]
+    else:
+        return [] if old == new else [f"{at or 'the recipe'} is {_shown(old)} there and {_shown(new)} here"]
+    return [difference for path, first, second in pairs for difference in _differences(first, second, path)]
+
+
+def _shown(value: Any) -> str:
+    text = "absent" if value is _NOTHING else json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

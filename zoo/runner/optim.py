@@ -1,0 +1,235 @@
+"""Optimisers by their torch.optim names, and what each objective of a task does with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo.recipe.schema import OptimSlot
+from zoo.runner.arguments import check_arguments
+from zoo.runner.schedule import SCHEDULES, Schedule
+from zoo_registry.errors import Location, ParameterError, Problem, RunError, ZooError
+from zoo_registry.names import nearest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import Parameter
+
+    from zoo_registry.protocols import Objective, Task
+
+OPTIMISERS: dict[str, str] = {
+    name.lower(): name
+    for name in (
+        "Adadelta", "Adafactor", "Adagrad", "Adam", "Adamax", "AdamW",
+        "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD",
+    )
+}  # fmt: skip
+"""Those of torch.optim that step from a gradient alone, by the name a recipe writes."""
+
+_NOT_FROM_A_RECIPE = ("params", "capturable", "differentiable")
+
+Path = tuple[str | int, ...]
+
+
+def check_optim(
+    slot: OptimSlot, *, origins: Mapping[Path, Location] | None = None, at: Path = ("optim",)
+) -> list[Problem]:
+    """Everything wrong with the names and parameters of an `optim` slot, its schedules and its `per_objective` changes.
+
+    Args:
+        slot: the slot.
+        origins: the place of every value of the recipe.
+        at: where in the recipe the slot is.
+
+    Example:
+        >>> [problem.message for problem in check_optim(OptimSlot(name="adamm"))]
+        ["there is no optimiser 'adamm'"]
+    """
+    places = origins or {}
+    problems = _check_optimiser(slot.name, slot.params, places, at)
+    schedules = [(slot.schedule, at)]
+    for objective, change in slot.per_objective.items():
+        own = (*at, "per_objective", objective)
+        problems += _check_optimiser(change.name or slot.name, change.params, places, own)
+        schedules.append((change.schedule, own))
+    for schedule, where in schedules:
+        if schedule is not None:
+            problems += _check_schedule(schedule.name, schedule.params, places, (*where, "schedule"))
+    return problems
+
+
+def optim_of(optim: OptimSlot, objective: str) -> OptimSlot:
+    """The slot as it holds for one objective: with its `per_objective` changes, if there are any."""
+    change = optim.per_objective.get(objective)
+    if change is None:
+        return optim
+    same = change.name in (None, optim.name)
+    return OptimSlot(
+        name=change.name or optim.name,
+        params={**optim.params, **change.params} if same else change.params,
+        schedule=change.schedule or optim.schedule,
+    )
+
+
+class ObjectiveOptimizer:
+    """An objective of a task with its optimiser and schedule.
+
+    Args:
+        objective: what is minimised.
+        optim: the slot as it holds for this objective; see `optim_of`.
+        names: the name in `task.state` of every parameter, by id; the checkpoint knows parameters by name.
+        windows: accumulation windows in the whole run.
+
+    Attributes:
+        objective: what is minimised.
+        parameters: those of the objective's parameters that learn, each once.
+        steps: how many steps this objective has taken.
+
+    Raises:
+        RunError: nothing to learn, or a parameter outside `task.state`.
+        ParameterError: what the optimiser or the schedule does not admit.
+    """
+
+    def __init__(self, objective: Objective, optim: OptimSlot, names: Mapping[int, str], windows: int) -> None:
+        self.objective = objective
+        self.parameters: list[Parameter] = list(dict.fromkeys(p for p in objective.parameters if p.requires_grad))
+        if not self.parameters:
+            raise RunError(f"objective {objective.name!r} has no parameter that learns")
+        outside = sum(id(parameter) not in names for parameter in self.parameters)
+        if outside:
+            raise RunError(
+                f"objective {objective.name!r} has {outside} parameters outside task.state, which no checkpoint holds",
+                hint="the task's author has to put every module that learns into task.state",
+            )
+        self._names = [names[id(parameter)] for parameter in self.parameters]
+        self._optimizer = _make_optimizer(optim, self.parameters)
+        self._rates = [float(group["lr"]) for group in self._optimizer.param_groups]
+        self.schedule = _make_schedule(optim, -(-windows // objective.every))
+        self.steps = 0
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def step(self, epoch: int) -> None:
+        """Change the parameters by their gradients, at the schedule's rate."""
+        factor = self.schedule.factor(self.steps, epoch)
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        self._optimizer.step()
+        self.steps += 1
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors by `parameter/quantity`, and the JSON-able rest."""
+        import torch
+
+        tensors: dict[str, Tensor] = {}
+        rest: dict[str, Any] = {}
+        for index, quantities in self._optimizer.state_dict()["state"].items():
+            for quantity, value in quantities.items():
+                kept = tensors if isinstance(value, torch.Tensor) else rest
+                kept[f"{self._names[index]}/{quantity}"] = value
+        return tensors, {"steps": self.steps, "schedule": self.schedule.state(), "values": rest}
+
+    def load(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+        """Continue from what `state` gave."""
+        index = {name: number for number, name in enumerate(self._names)}
+        state: dict[int, dict[str, Any]] = {}
+        for key, value in {**tensors, **record["values"]}.items():
+            name, _, quantity = key.rpartition("/")
+            state.setdefault(index[name], {})[quantity] = value
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.schedule.load(record["schedule"])
+        self.steps = int(record["steps"])
+
+
+def objective_optimizers(
+    task: Task, objectives: Sequence[Objective], optim: OptimSlot, windows: int
+) -> list[ObjectiveOptimizer]:
+    """An optimiser and a schedule for every objective.
+
+    Args:
+        task: whose objectives they are.
+        objectives: in the order of a step.
+        optim: the recipe's slot.
+        windows: accumulation windows in the whole run.
+
+    Raises:
+        ParameterError: the slot is wrong, or names an objective that the task does not have.
+    """
+    known = [objective.name for objective in objectives]
+    problems = check_optim(optim) + [
+        Problem(f"optim.per_objective names {name!r}", hint=f"the task's objectives are {', '.join(known)}")
+        for name in optim.per_objective
+        if name not in known
+    ]
+    if problems:
+        raise ParameterError(problems)
+    names = {id(parameter): name for name, parameter in task.state.named_parameters()}
+    return [ObjectiveOptimizer(objective, optim_of(optim, objective.name), names, windows) for objective in objectives]
+
+
+def _make_optimizer(optim: OptimSlot, parameters: Sequence[Parameter]) -> torch.optim.Optimizer:
+    try:
+        optimizer: torch.optim.Optimizer = _optimizer_class(optim.name)(parameters, **optim.params)
+    except (ValueError, TypeError) as error:
+        raise ParameterError(f"optimiser {optim.name!r}: {error}") from error
+    return optimizer
+
+
+def _make_schedule(optim: OptimSlot, steps: int) -> Schedule:
+    if optim.schedule is None:
+        return Schedule(steps)
+    try:
+        return SCHEDULES[optim.schedule.name](steps, **optim.schedule.params)
+    except ZooError as error:
+        message, hint = error.problems[0].message, error.problems[0].hint
+        raise ParameterError(f"schedule {optim.schedule.name!r}: {message}", hint=hint) from error
+
+
+def _optimizer_class(name: str) -> Any:
+    import torch
+
+    return getattr(torch.optim, OPTIMISERS[name])
+
+
+def _check_optimiser(name: str, params: Mapping[str, Any], places: Mapping[Path, Location], at: Path) -> list[Problem]:
+    if name not in OPTIMISERS:
+        return [_unknown("optimiser", name, OPTIMISERS, places, at)]
+    import torch
+
+    what, where = f"optimiser {name!r}", _places(places, at)
+    problems = check_arguments(_optimizer_class(name), params, what, leave_out=_NOT_FROM_A_RECIPE, where=where)
+    if problems:
+        return problems
+    try:
+        _optimizer_class(name)([torch.zeros(1, requires_grad=True)], **params)
+    except (ValueError, TypeError, RuntimeError) as error:  # only torch knows the ranges
+        return [Problem(f"{what}: {error}", where(""))]
+    return []
+
+
+def _check_schedule(name: str, params: Mapping[str, Any], places: Mapping[Path, Location], at: Path) -> list[Problem]:
+    if name not in SCHEDULES:
+        return [_unknown("schedule", name, SCHEDULES, places, at)]
+    return check_arguments(
+        SCHEDULES[name], params, f"schedule {name!r}", leave_out=("steps",), where=_places(places, at)
+    )
+
+
+def _unknown(kind: str, name: str, known: Mapping[str, object], places: Mapping[Path, Location], at: Path) -> Problem:
+    near = nearest(name, known, limit=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return Problem(f"there is no {kind} {name!r}", places.get((*at, "name"), places.get(at)), hint)
+
+
+def _places(places: Mapping[Path, Location], at: Path) -> Callable[[str], Location | None]:
+    """Where a parameter is written; its component when it is not."""
+    return lambda name: places.get((*at, "params", name)) or places.get((*at, "name")) or places.get(at)

@@ -1,0 +1,129 @@
+"""What a checkpoint of a run holds, and how a run takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from zoo.runner.checkpoint import Checkpoint
+from zoo_registry.errors import NonFiniteLoss, RunError
+
+if TYPE_CHECKING:
+    from zoo.runner.losses import Losses
+    from zoo.runner.monitor import Monitor
+    from zoo.runner.optim import ObjectiveOptimizer
+    from zoo_registry.protocols import Task
+
+STATE = "state/"
+"""Prefix of the tensors of `task.state`."""
+
+
+@dataclass
+class Position:
+    """How far a run is.
+
+    Attributes:
+        step: steps (accumulation windows) done in the whole run.
+        epoch: epochs done.
+        batches: batches consumed in the current epoch.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batches: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The parts of a run that change while it trains; each says its own state.
+
+    No state of a random number generator is among them: a step's draws follow from the seed and the step's number.
+    """
+
+    task: Task
+    optimizers: Sequence[ObjectiveOptimizer]
+    at: Position
+    monitor: Monitor
+    losses: Losses
+
+    def take(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and the JSON-able rest, for `Checkpoints.save`.
+
+        Raises:
+            NonFiniteLoss: a loss or a parameter is NaN or infinite: not worth keeping.
+        """
+        self.losses.read()
+        self._refuse_non_finite()
+        tensors = {STATE + name: value for name, value in self._state_dict().items()}
+        objectives = {}
+        for optimizer in self.optimizers:
+            own, objectives[optimizer.objective.name] = optimizer.state()
+            tensors |= {f"optim/{optimizer.objective.name}/{name}": value for name, value in own.items()}
+        return tensors, {
+            "at": asdict(self.at),
+            "objectives": objectives,
+            "monitor": self.monitor.state(),
+            "losses": self.losses.state(),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Put everything back to where it was.
+
+        Raises:
+            RunError: the checkpoint is of a different task or model.
+        """
+        record = checkpoint.record
+        load_state(self.task, checkpoint)
+        for optimizer in self.optimizers:
+            name = optimizer.objective.name
+            if name not in record["objectives"]:
+                raise RunError(f"checkpoint {checkpoint.name} knows no objective {name!r}: it is of another task")
+            optimizer.load(_below(checkpoint.tensors, f"optim/{name}/"), record["objectives"][name])
+        for key, value in record["at"].items():
+            setattr(self.at, key, value)
+        self.monitor.load(record["monitor"])
+        self.losses.load(record["losses"])
+
+    def _state_dict(self) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = self.task.state.state_dict()
+        strange = [name for name, value in state.items() if not isinstance(value, Tensor)]
+        if strange:
+            raise RunError(
+                f"task.state holds {strange[0]!r}, which is no tensor", hint="a checkpoint holds tensors; use a buffer"
+            )
+        return state
+
+    def _refuse_non_finite(self) -> None:
+        """A finite loss can still have infinite gradients, which its step writes into the weights."""
+        named = [(name, value) for name, value in self.task.state.named_parameters() if value.is_floating_point()]
+        if not named:
+            return
+        finite = torch.stack([value.isfinite().all() for _, value in named]).tolist()
+        bad = [name for (name, _), fine in zip(named, finite, strict=True) if not fine]
+        if bad:
+            raise NonFiniteLoss(
+                f"after step {self.at.step} parameter {bad[0]!r} is NaN or infinite, though the loss was finite",
+                hint="lower optim.params.lr or set run.clip_grad_norm",
+            )
+
+
+def load_state(task: Task, checkpoint: Checkpoint) -> None:
+    """Put `task.state` back to a checkpoint's.
+
+    Raises:
+        RunError: the checkpoint does not fit.
+    """
+    try:
+        task.state.load_state_dict(_below(checkpoint.tensors, STATE), strict=True)
+    except RuntimeError as error:
+        raise RunError(f"checkpoint {checkpoint.name} does not fit the task: {error}") from error
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

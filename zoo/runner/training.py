@@ -1,0 +1,231 @@
+"""What stands around the training loop: log lines, checkpoints, validation, the best state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo.recipe.schema import RecipeSchema
+from zoo.runner.checkpoint import Checkpoints, DamagedCheckpoint, checkpoint_name
+from zoo.runner.evaluate import evaluate
+from zoo.runner.folder import RunFolder
+from zoo.runner.losses import Losses, Mean
+from zoo.runner.monitor import Monitor
+from zoo.runner.observers import Observers
+from zoo.runner.optim import ObjectiveOptimizer
+from zoo.runner.progress import Progress, ProgressTask
+from zoo.runner.signals import StopSignals
+from zoo.runner.snapshot import STATE, Position, Snapshot, load_state
+from zoo_registry.errors import RunError
+from zoo_registry.protocols import Batch, Task
+
+if TYPE_CHECKING:
+    from zoo.data import Loader
+
+
+@dataclass
+class Training:
+    """A run of `fit` under way.
+
+    Attributes:
+        snapshot: everything that changes and that a checkpoint holds.
+        checkpoints: where it is kept.
+        best: name of the checkpoint with the best validation metric.
+        saved: name of the checkpoint that holds the present state, None when there is none.
+        samples: samples since the last log line.
+        clock: when that was.
+    """
+
+    snapshot: Snapshot
+    val: Loader | None
+    recipe: RecipeSchema
+    folder: RunFolder
+    checkpoints: Checkpoints
+    preprocess: Callable[[Batch], Batch]
+    device: torch.device
+    progress: Progress
+    observers: Observers
+    stop: StopSignals
+    best: str | None = None
+    saved: str | None = None
+    samples: int = 0
+    clock: float = field(default_factory=time.perf_counter)
+
+    @property
+    def task(self) -> Task:
+        """What is learnt."""
+        return self.snapshot.task
+
+    @property
+    def at(self) -> Position:
+        """How far it is."""
+        return self.snapshot.at
+
+    @property
+    def losses(self) -> Losses:
+        """Running means."""
+        return self.snapshot.losses
+
+    @property
+    def monitor(self) -> Monitor:
+        """Which epoch was best."""
+        return self.snapshot.monitor
+
+    @property
+    def optimizers(self) -> list[ObjectiveOptimizer]:
+        """One for each objective, in the order of a step."""
+        return list(self.snapshot.optimizers)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole run."""
+        return self.recipe.run.epochs
+
+    def resume(self) -> None:
+        """Go back to the newest whole checkpoint, and to how `metrics.jsonl` was then."""
+        checkpoint = self.checkpoints.newest()
+        if checkpoint is None:
+            self.folder.cut_back(0)
+            self.progress.say("no checkpoint yet: starting at the first step")
+            return
+        self.snapshot.restore(checkpoint)
+        self.folder.cut_back(checkpoint.record["metrics_bytes"])
+        self.best, self.saved = checkpoint.record["best"], checkpoint.name
+        self.progress.say(f"going on from {self.checkpoints.folder / checkpoint.name}")
+        threads = checkpoint.record["threads"]
+        if threads != torch.get_num_threads():
+            self.progress.say(
+                f"the run had {threads} threads, now there are {torch.get_num_threads()}: "
+                "sums will round differently (run.threads fixes the number)"
+            )
+
+    def epoch_begin(self) -> None:
+        """Train mode, and a fresh clock: validation is no training time."""
+        self.task.state.train()
+        self.samples, self.clock = 0, time.perf_counter()
+
+    def note(self, optimizer: ObjectiveOptimizer, terms: Mapping[str, Tensor], batch: Batch) -> None:
+        """Keep an objective's losses on a batch."""
+        self.losses.add(terms, step=self.at.step + 1, index=batch.index, prefix=self.loss_prefix(optimizer))
+
+    def step_end(self, batches: int, samples: int, bar: ProgressTask) -> None:
+        """Count a step; log, keep and stop where it is time to."""
+        self.at.step += 1
+        self.at.batches += batches
+        self.saved = None
+        self.samples += samples
+        bar.advance(batches)
+        if self.at.step % self.recipe.run.log_every == 0:
+            self.log(bar)
+        every = self.recipe.run.checkpoint.every_steps
+        if every is not None and self.at.step % every == 0:
+            self.keep(checkpoint_name(self.at.step))
+        self.stop_if_asked()
+
+    def log(self, bar: ProgressTask | None = None) -> None:
+        """A row of what was learnt since the last one."""
+        self.losses.read()
+        values = self.losses.interval.values()
+        if not values:
+            return
+        if bar is not None:
+            bar.show(**values)
+        values |= self._rates()
+        values["samples_per_s"] = self.samples / (time.perf_counter() - self.clock)
+        self.folder.append({"step": self.at.step, "epoch": self.at.epoch + 1, "split": "train", **values})
+        self.observers.notify("step_end", self.at.step, values)
+        self.losses.interval = Mean()
+        self.samples, self.clock = 0, time.perf_counter()
+
+    def stop_if_asked(self) -> None:
+        """Write a checkpoint and raise `Interrupted` after a signal."""
+        if self.stop.received is None:
+            return
+        self.keep(checkpoint_name(self.at.step))
+        raise self.stop.interrupted(
+            f"after step {self.at.step}; checkpoint written", f"zoo run --resume {self.folder.path} goes on"
+        )
+
+    def epoch_end(self) -> None:
+        """Validate, see whether it is the best, let schedules know, and keep the state."""
+        self.log()
+        metrics = self._validate(self.val) if self.val is not None else {}
+        means = self.losses.epoch.values()
+        name, direction = self.task.monitor
+        epoch, improved = self.at.epoch + 1, False
+        if metrics:
+            improved = self.monitor.update(metrics[name], step=self.at.step, epoch=epoch)
+            self.folder.append({"step": self.at.step, "epoch": epoch, "split": "val", **metrics})
+        for optimizer in self.optimizers:
+            if metrics:
+                optimizer.schedule.epoch_end(metrics[name], direction)
+            else:
+                optimizer.schedule.epoch_end(means[self.loss_name(optimizer)], "min")
+        self.at.epoch, self.at.batches = epoch, 0
+        self.losses.epoch = Mean()
+        kept = checkpoint_name(self.at.step, epoch_end=True)
+        self.best, self.saved = kept if improved else self.best, None
+        self.keep(kept)
+        self._tell(epoch, means, metrics, improved)
+
+    def keep(self, name: str) -> None:
+        """Write a checkpoint of the present state, unless it is written already."""
+        if self.saved is not None:
+            return
+        tensors, record = self.snapshot.take()
+        record |= {"metrics_bytes": self.folder.metrics_bytes(), "best": self.best}
+        self.checkpoints.save(name, tensors, record, self.best)
+        self.saved = name
+
+    def take_best(self) -> None:
+        """Leave the task in the state of its best epoch."""
+        if self.best is None or self.best == self.saved:
+            return
+        try:
+            load_state(self.task, self.checkpoints.read(self.best, STATE))
+        except DamagedCheckpoint as error:
+            self.progress.say(f"{error.problems[0].message}; the model stays that of the last epoch")
+
+    def loss_prefix(self, optimizer: ObjectiveOptimizer) -> str:
+        """What tells apart the values of several objectives: `critic/`; nothing when there is one."""
+        return f"{optimizer.objective.name}/" if len(self.snapshot.optimizers) > 1 else ""
+
+    def loss_name(self, optimizer: ObjectiveOptimizer) -> str:
+        """What the objective's total is called in a row."""
+        return f"{self.loss_prefix(optimizer)}loss"
+
+    def _rates(self) -> dict[str, float]:
+        return {f"{self.loss_prefix(optimizer)}lr": optimizer.rate for optimizer in self.optimizers}
+
+    def _validate(self, val: Loader) -> dict[str, float]:
+        metrics = evaluate(
+            self.task,
+            self.task.result(),
+            val,
+            preprocess=self.preprocess,
+            device=self.device,
+            precision=self.recipe.run.precision,
+            progress=self.progress,
+            title=f"{val.split.name} {self.at.epoch + 1}/{self.epochs}",
+            between=self.stop_if_asked,
+        ).metrics
+        if self.task.monitor[0] not in metrics:
+            raise RunError(
+                f"the task watches {self.task.monitor[0]!r}, which it does not measure",
+                hint=f"it has {', '.join(metrics)}",
+            )
+        return metrics
+
+    def _tell(self, epoch: int, means: dict[str, float], metrics: dict[str, float], improved: bool) -> None:
+        """A line for people, and the epoch's values for observers."""
+        shown = [f"epoch {epoch}/{self.epochs}", *(f"{name} {value:.4g}" for name, value in means.items())]
+        if metrics:
+            name = self.task.monitor[0]
+            shown.append(f"{name} {metrics[name]:.4g}" + (" (best so far)" if improved else ""))
+        self.progress.say("  ".join(shown))
+        self.observers.notify("epoch_end", epoch, metrics)

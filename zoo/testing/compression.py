@@ -1,0 +1,107 @@
+"""What holds for every compression strategy."""
+
+# ruff: noqa: D102  (the name of a check says what holds)
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo.testing.component import ComponentConformance
+from zoo_registry.errors import ZooError
+
+
+@dataclass
+class RandomContext:
+    """A compression context over random clips.
+
+    Attributes:
+        example: inputs of one batch.
+    """
+
+    example: tuple[Tensor, ...]
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def calibration(self, batches: int) -> Iterator[tuple[Tensor, ...]]:
+        """Random inputs of the example's shapes."""
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(batches):
+            yield tuple(torch.randn(tensor.shape, generator=generator) for tensor in self.example)
+
+    def evaluate(self, model: nn.Module) -> Mapping[str, float]:
+        """No metrics: there are no labels."""
+        return {}
+
+
+class CompressionConformance(ComponentConformance):
+    """Checks for a compression strategy, on a small 3-D network. Subclass it as `Test...`.
+
+    Example:
+        >>> class TestLowRank(CompressionConformance):
+        ...     name = "acme/low_rank"
+        ...     params = {"rank": 2}
+    """
+
+    kind = "compression"
+
+    def network(self) -> nn.Module:
+        """What is compressed; override it for a strategy that wants other layers."""
+        return nn.Sequential(
+            nn.Conv3d(3, 8, 3, padding=1), nn.BatchNorm3d(8), nn.ReLU(), nn.Conv3d(8, 16, 3, stride=2, padding=1),
+            nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 5),
+        ).eval()  # fmt: skip
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of the network."""
+        return (torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(1)),)
+
+    def compressed(self) -> tuple[nn.Module, Mapping[str, Any]]:
+        """The network after the strategy, and the record of what was done."""
+        apply = self.build()
+        model, record = apply(self.seeded_network(), RandomContext(self.example()))
+        return model.eval(), record
+
+    def seeded_network(self) -> nn.Module:
+        """The network with the same weights each time."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.network()
+
+    def restore(self, model: nn.Module, record: Mapping[str, Any]) -> nn.Module:
+        """What the entry's `restore` makes of a freshly built model."""
+        restored: nn.Module = self.listed.resolve_builder("restore")(model, record)
+        return restored
+
+    def test_the_compressed_model_answers_in_the_same_shape(self) -> None:
+        model, _ = self.compressed()
+        with torch.no_grad():
+            before, after = self.seeded_network()(*self.example()), model(*self.example())
+        assert after.shape == before.shape
+        assert after.isfinite().all()
+
+    def test_its_record_is_plain_data(self) -> None:
+        _, record = self.compressed()
+        assert json.loads(json.dumps(record)) == record, "a record is what JSON holds: no tuples, no tensors"
+
+    def test_what_it_makes_can_be_rebuilt_from_record_and_weights(self) -> None:
+        compressed, record = self.compressed()
+        with torch.device("meta"):
+            fresh = self.network()
+        rebuilt = self.restore(fresh, json.loads(json.dumps(record)))
+        rebuilt.load_state_dict(compressed.state_dict(), strict=True, assign=True)
+        with torch.no_grad():
+            assert torch.equal(rebuilt.eval()(*self.example()), compressed(*self.example())), (
+                f"a model that {self.name} compressed answers otherwise after loading"
+            )
+
+    def test_refuses_a_record_that_it_did_not_write(self) -> None:
+        _, record = self.compressed()
+        with pytest.raises(ZooError):
+            self.restore(self.network(), {**deepcopy(dict(record)), "no_such_key": ["os.system"]})
