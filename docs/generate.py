@@ -131,14 +131,7 @@ def models() -> str:
         if len(found) > 100:
             parts.append(_family(namespace, found))
             continue
-        head = (
-            "model",
-            "what it is",
-            "clip",
-            "parameters",
-            "weights, as their publisher claims",
-            "licence of the weights",
-        )
+        head = ("model", "what it is", "clip", "parameters", "weights", "licence")
         parts += [f"### `{namespace}`", table(head, [_model(listed) for listed in found])]
     return "\n\n".join(parts)
 
@@ -155,7 +148,7 @@ def _clip(clip: entries.ClipSpec | None) -> str:
     if clip is None:
         return "–"
     height, width = clip.height_width
-    return f"{clip.frames} × {height} × {width}, stride {clip.stride}"
+    return f"{clip.frames}×{height}×{width}, stride {clip.stride}"
 
 
 def _claims(weights: entries.Weights) -> str:

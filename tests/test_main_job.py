@@ -15,7 +15,9 @@ def zoo(*words: object, cwd: Path, code: int = 0, **environment: str) -> subproc
     import os
 
     command = [sys.executable, "-m", "zoo.cli", *map(str, words)]
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True, timeout=600)
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True, timeout=600
+    )
     assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -36,7 +38,19 @@ def test_quickstart_learns_to_tell_motions_apart(quickstart: Path) -> None:
 
 def test_one_frame_shows_no_motion(tmp_path: Path) -> None:
     """Six classes: chance is 16.7 %. What the single frame gives away must stay below 25 %."""
-    zoo("run", "quickstart", "--set", "data.clip.frames=1", "--set", "compress=null", "--set", "export=null", "--out", "run", cwd=tmp_path)
+    zoo(
+        "run",
+        "quickstart",
+        "--set",
+        "data.clip.frames=1",
+        "--set",
+        "compress=null",
+        "--set",
+        "export=null",
+        "--out",
+        "run",
+        cwd=tmp_path,
+    )
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["val/accuracy"] < 0.25
 

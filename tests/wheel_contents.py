@@ -7,7 +7,11 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"zoo": ROOT / "zoo", "zoo_registry": ROOT / "registry/zoo_registry", "zoo_plugins": ROOT / "plugins/zoo_plugins"}
+PACKAGES = {
+    "zoo": ROOT / "zoo",
+    "zoo_registry": ROOT / "registry/zoo_registry",
+    "zoo_plugins": ROOT / "plugins/zoo_plugins",
+}
 
 
 def main() -> int:
@@ -26,7 +30,9 @@ def main() -> int:
     }
     problems = [f"not ours at top level: {name}" for name in sorted(generic)]
     problems += [f"missing: {name}" for name in sorted(wanted - names)]
-    problems += [f"no {name}" for name in ("entry_points.txt", "licenses/LICENSE") if not any(n.endswith(name) for n in names)]
+    problems += [
+        f"no {name}" for name in ("entry_points.txt", "licenses/LICENSE") if not any(n.endswith(name) for n in names)
+    ]
     print("\n".join(problems) or f"wheel: {len(names)} files, {', '.join(sorted(PACKAGES))}")
     return bool(problems)
 

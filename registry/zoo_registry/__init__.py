@@ -18,7 +18,7 @@ from zoo_registry.entries import (
     Task,
     Weights,
 )
-from zoo_registry.errors import Location, Problem, ZooError
+from zoo_registry.errors import ArtefactError, Location, Problem, ZooError
 from zoo_registry.hookspecs import hookimpl
 from zoo_registry.names import Name
 from zoo_registry.protocols import Provided, Ref
@@ -29,6 +29,7 @@ API_VERSION = 1
 
 __all__ = [
     "API_VERSION",
+    "ArtefactError",
     "AudioSpec",
     "Augmentation",
     "ClipSpec",

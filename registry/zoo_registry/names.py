@@ -17,6 +17,7 @@ Example:
 from __future__ import annotations
 
 import difflib
+import os.path
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,5 +83,18 @@ def _is_windows_absolute(text: str) -> bool:
 
 
 def nearest(wanted: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """The known names that a misspelt one most likely meant, best first; empty when none is near."""
-    return difflib.get_close_matches(wanted, list(known), n=limit, cutoff=0.6)
+    """The known names that a misspelt one most likely meant, best first; empty when none is near.
+
+    Of equally near names the one that begins alike comes first: people mistype the end more often.
+
+    Example:
+        >>> nearest("adamv", ["adamw", "nadam", "radam", "adam", "sgd"])
+        ['adam', 'adamw', 'nadam']
+    """
+    near = difflib.get_close_matches(wanted, list(known), n=4 * limit, cutoff=0.6)
+
+    def rank(name: str) -> tuple[float, int]:
+        ratio = difflib.SequenceMatcher(None, name, wanted).ratio()
+        return -ratio, -len(os.path.commonprefix((name, wanted)))
+
+    return sorted(near, key=rank)[:limit]

@@ -375,7 +375,7 @@ class RunObserver(Protocol):
 
 
 __all__ = [
-    "PROVIDED", "AudioSpec", "Augment", "Batch", "BeforeAfter", "ClipSpec", "CompressionContext", "Fetch", "Fetched",
+    "PROVIDED", "Augment", "Batch", "BeforeAfter", "CompressionContext", "Fetch", "Fetched",
     "Figure", "FilmStrip", "Matrix", "Metrics", "Objective", "Outputs", "Provided", "Ref", "RunObserver", "Sample",
     "SampleSource", "Series", "Strip", "Task", "is_provided", "select_rows",
 ]  # fmt: skip

@@ -35,7 +35,9 @@ def plugins(verbose: bool) -> None:
             plugin.distribution,
             plugin.version,
             plugin.status,
-            ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in brought[plugin.namespace].items()),
+            ", ".join(
+                f"{count} {kind if count == 1 else plural(kind)}" for kind, count in brought[plugin.namespace].items()
+            ),
             f"{plugin.seconds * 1000:.0f}",
         )
         for plugin in index.plugins
@@ -47,3 +49,8 @@ def plugins(verbose: bool) -> None:
                 click.echo(f"{found.entry.kind:13} {found.name:38} {found.entry.summary}")
     for problem in problems:
         click.echo(f"{click.style('problem:', fg='yellow')} {problem}", err=True)
+
+
+def plural(kind: str) -> str:
+    """`losses`, `models`."""
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"

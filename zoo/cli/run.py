@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.recipe import overrides
+
+if TYPE_CHECKING:
+    from zoo.report import Table
 
 
 @click.command(epilog="Example:  zoo run quickstart --set run.epochs=2 --out runs/mine")
@@ -34,14 +38,30 @@ def run(recipe: str | None, overrides: tuple[str, ...], out: Path | None, resume
 
     result = run_recipe(recipe, overrides, out=out, resume=resume, publish=publish)
     _print_summary(result.summary)
-    click.echo(f"report  {result.folder / 'report.html'}")
+    for table in result.tables:
+        _print_table(table)
+    click.echo(f"\nreport  {result.folder / 'report.html'}")
 
 
 def _print_summary(summary: Mapping[str, object]) -> None:
-    """The headline numbers, one a line."""
-    width = max((len(name) for name in summary), default=0)
-    for name, value in summary.items():
-        if isinstance(value, float):
-            click.echo(f"{name:{width}}  {value:.4g}")
-        elif isinstance(value, (int, str)):
-            click.echo(f"{name:{width}}  {value}")
+    """The headline numbers, one a line; those of single classes are in the report."""
+    shown = {name: value for name, value in summary.items() if name.count("/") < 2 or name.startswith("export/")}
+    width = max(map(len, shown))
+    for name, value in shown.items():
+        click.echo(f"{name:{width}}  {value:.4g}" if isinstance(value, float) else f"{name:{width}}  {value}")
+
+
+def _print_table(table: Table) -> None:
+    """A table of the report, as text."""
+    click.secho(f"\n{table.title}", bold=True)
+    cells = [[_cell(cell) for cell in row] for row in table.rows]
+    lines = [list(map(str, table.columns)), *cells]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(table.columns))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

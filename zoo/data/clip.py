@@ -69,10 +69,11 @@ def read_clip(
     """Decode one clip of a film, or a picture as a film of one frame.
 
     Frames are picked by presentation time: the span is cut into slots of one frame (of `1 / spec.fps` seconds, when
-    given), every `spec.stride`-th slot shows the frame on display in its middle. Where the span is shorter than the
-    clip its last frame is repeated. Rotation and mirroring noted in the file are applied; pixels count as square.
-    Resizing happens inside the colour conversion, with swscale's filter of the name in `spec.interpolation`; all three
-    average over the source pixels when they make a picture smaller, as "antialias" does elsewhere.
+    given), every `spec.stride`-th slot shows the frame on display half a frame after it begins. Where the span is
+    shorter than the clip its last frame is repeated. Rotation and mirroring noted in the file are applied; pixels
+    count as square. Resizing happens inside the colour conversion, with swscale's filter of the name in
+    `spec.interpolation`; all three average over the source pixels when they make a picture smaller, as "antialias"
+    does elsewhere.
 
     Args:
         path: a file that FFmpeg can decode: mp4, avi, mkv, webm, mov, gif, png, jpg, ...
@@ -118,7 +119,7 @@ def read_views(
     convert = _Conversion(film.path, spec, canvas)
     pictures: dict[int, np.ndarray] = {}
     for run in overlapping_runs(chosen):
-        frames = frames_at(film, [slots.middle(slot) for slot in run])
+        frames = frames_at(film, [slots.time(slot) for slot in run])
         pictures |= {slot: convert(frame) for slot, frame in zip(run, frames, strict=True)}
     clips = []
     for own, view in zip(chosen, views, strict=True):

@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,14 +53,18 @@ class Film:
         container: the open file.
         video: the stream that is decoded.
         timeline: when its frames are displayed.
-        waiting: packets that were read but not yet decoded; the file is still at its start while there are any.
+        lag: in a file without a clock, how many packets later than its own a frame leaves the decoder.
+        at_start: nothing was decoded yet.
+        waiting: packets that were read to find the timeline, to be decoded first.
     """
 
     path: str
     container: InputContainer
     video: VideoStream
-    timeline: Timeline
-    waiting: list[Packet[VideoStream]]
+    timeline: Timeline = Timeline(0.0, 1 / 25, 25.0)
+    lag: int = 0
+    at_start: bool = True
+    waiting: list[Packet[VideoStream]] = field(default_factory=list)
 
     @property
     def has_clock(self) -> bool:
@@ -73,14 +77,25 @@ class Film:
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the video stream from where the file stands."""
-        waiting, self.waiting = self.waiting, []
+        waiting, self.waiting, self.at_start = self.waiting, [], False
         return itertools.chain(waiting, (packet for packet in self.container.demux(self.video) if packet.size))
+
+    def seek(self, seconds: float) -> None:
+        """Go to a keyframe stored at or before a time on the stream's clock.
+
+        Raises:
+            FFmpegError: the format cannot seek; nothing has moved.
+        """
+        self.container.seek(int(seconds / float(self.video.time_base or 1)), stream=self.video)
+        self.waiting, self.at_start = [], False
 
     def rewind(self) -> None:
         """Go back to the first packet, also in files that cannot seek."""
-        self.container.close()
-        self.container = _open_container(self.path)
-        self.video = video_stream(self.container, self.path)
+        if not self.at_start:
+            self.container.close()
+            self.container = _open_container(self.path)
+            self.video = video_stream(self.container, self.path)
+            self.waiting, self.at_start = [], True
 
 
 def undecodable(path: str | os.PathLike[str], reason: str, hint: str | None = None) -> UndecodableMedia:
@@ -101,9 +116,10 @@ def open_film(path: str | os.PathLike[str]) -> Iterator[Film]:
     """
     name = os.fspath(path).removeprefix("file:")
     with decoder_errors_in_words(name), closing(_open_container(name)) as container:
-        film = Film(name, container, video_stream(container, name), Timeline(0.0, 0.0, 25.0), [])
+        film = Film(name, container, video_stream(container, name))
         try:
             film.timeline = _timeline(film)
+            film.lag = _lag(film)
             yield film
         finally:
             film.container.close()
@@ -179,7 +195,7 @@ def is_picture(container: InputContainer) -> bool:
 def _timeline(film: Film) -> Timeline:
     """Where the frames lie in time; by the header when it says so, else by reading all packets once."""
     if is_picture(film.container):
-        return Timeline(0.0, 1 / 25, 25.0)
+        return Timeline(0.0, seconds=1 / 25, fps=25.0)
     video = film.video
     if video.duration is None or video.time_base is None:
         return _scanned(film.path, os.stat(film.path).st_mtime_ns)
@@ -187,13 +203,27 @@ def _timeline(film: Film) -> Timeline:
     first = next(film.packets(), None)
     if first is None:
         raise undecodable(film.path, "its video stream has no frames")
-    film.waiting = [first]
+    film.waiting, film.at_start = [first], True
     base = float(video.time_base)
     stamp = film.stamp(first)
     # Some AVI files start later than their header says, some MP4 files with packets that are never displayed.
     origin = max((video.start_time or 0) * base, base * (stamp or 0))
     rate = video.average_rate or video.guessed_rate or video.base_rate or 25
     return Timeline(origin, max(video.duration * base, 1 / float(rate)), float(rate))
+
+
+def _lag(film: Film) -> int:
+    """By how many packets the decoder holds frames back; found by decoding the first one."""
+    if film.has_clock or not film.video.codec_context.has_b_frames:
+        return 0
+    first_in: int | None = None
+    for packet in film.packets():
+        first_in = packet.dts if first_in is None else first_in
+        for frame in film.video.codec_context.decode(packet):
+            film.rewind()
+            return 0 if frame.dts is None or first_in is None else frame.dts - first_in
+    film.rewind()
+    return 0
 
 
 def _refuse_cut_off(film: Film) -> None:
@@ -228,7 +258,7 @@ def _scanned(path: str, changed: int) -> Timeline:
             if own:
                 stamps.append(stamp * seconds)
         rate = float(video.average_rate or video.guessed_rate or video.base_rate or 25)
-        promised = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
+        promised = (container.duration or 0) / av.time_base
     if not frames:
         raise undecodable(path, "its video stream has no frames")
     if not stamps:  # a bare stream of pictures has no clock

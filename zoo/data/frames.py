@@ -24,6 +24,9 @@ SKIPPING = frozenset({"h264", "hevc"})
 REORDERED = 16
 """How many packets later a frame can be stored than it is displayed: the largest reorder depth of H.264 and HEVC."""
 
+PLACEHOLDER = 16
+"""Bytes of a packet that cannot hold a picture."""
+
 
 def frames_at(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
     """Yield the frame on display at each time.
@@ -44,7 +47,7 @@ def frames_at(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
     last = max(wanted) if wanted else None
     shown: VideoFrame | None = None
     answered = 0
-    clock = _Clock(film, packets)
+    clock = _Clock(film)
     for frame in _decode(film, packets, wanted):
         now = clock.read(frame)
         while answered < len(times) and times[answered] < now:
@@ -65,25 +68,21 @@ class _Clock:
     """Presentation times of decoded frames, also of those that carry none.
 
     Without presentation times in the file (AVI) a frame comes out with the place of the packet that pushed it out of
-    the decoder. The first one that comes out was the first to go in; the lag between the two stays the same.
+    the decoder, a fixed lag behind its own: `film.lag`.
     """
 
-    def __init__(self, film: Film, packets: Sequence[Packet[VideoStream]]) -> None:
+    def __init__(self, film: Film) -> None:
         self._has_clock = film.has_clock
         self._base = float(film.video.time_base or 0)
         self._lasts = 1 / film.timeline.fps
         self._next = film.timeline.origin
-        self._first_in = packets[0].dts if packets else None
-        self._lag: int | None = None
+        self._lag = film.lag
 
     def read(self, frame: VideoFrame) -> float:
         """Seconds on the stream's clock."""
         stamp = frame.pts
         if not self._has_clock or stamp is None:
-            stamp = frame.dts
-            if stamp is not None and self._first_in is not None:
-                self._lag = stamp - self._first_in if self._lag is None else self._lag
-                stamp -= self._lag
+            stamp = None if frame.dts is None else frame.dts - self._lag
         now = self._next if stamp is None else stamp * self._base
         self._next = now + self._lasts
         return now
@@ -92,36 +91,41 @@ class _Clock:
 def _packets_for(film: Film, first: float, last: float) -> list[Packet[VideoStream]]:
     """Packets in decoding order, from a keyframe displayed at or before `first` through all displayed by `last`."""
     origin, base = film.timeline.origin, float(film.video.time_base or 0)
+    needed = first
+    if not film.has_clock and film.video.codec_context.has_b_frames:
+        needed -= REORDERED / film.timeline.fps  # a keyframe's place says little about when it is displayed
     back = 0.0
-    while first - back > origin + 1 / film.timeline.fps:
+    while needed - back > origin + 1 / film.timeline.fps:
         try:
-            film.container.seek(int((first - back) / base), stream=film.video)
+            film.seek(needed - back)
         except FFmpegError:
             break  # not every format can seek
-        film.waiting = []
         packets = _packets_until(film, last)
-        keyframes = [stamp for packet in packets if packet.is_keyframe and (stamp := film.stamp(packet)) is not None]
-        if keyframes and keyframes[0] * base <= first:
-            return packets
+        start = next((at for at, packet in enumerate(packets) if packet.is_keyframe), 0)
+        # Players of DivX files repeat a frame where a packet of a few bytes stands, also when it is marked as key.
+        if packets and packets[start].size > PLACEHOLDER:
+            stamp = film.stamp(packets[start])
+            if stamp is not None and stamp * base <= needed:
+                return packets[start:]
         back = 2 * back + 1.0  # the index is by storage time: the keyframe found may be displayed too late
-    if not film.waiting:
-        film.rewind()
+    film.rewind()
     return _packets_until(film, last)
 
 
 def _packets_until(film: Film, last: float) -> list[Packet[VideoStream]]:
+    """Packets from where the film stands, until none that is displayed by `last` can follow."""
     base = float(film.video.time_base or 0)
     packets: list[Packet[VideoStream]] = []
     beyond = 0
     for packet in film.packets():
         packets.append(packet)
-        stamp = film.stamp(packet)
         if film.has_clock and packet.dts is not None:
-            stamp, enough = packet.dts, 0  # nothing is displayed before it is decoded
-        else:
-            enough = REORDERED
+            if packet.dts * base > last:
+                break  # nothing is displayed before it is decoded
+            continue
+        stamp = film.stamp(packet)
         beyond += stamp is not None and stamp * base > last
-        if beyond > enough:
+        if beyond > REORDERED:
             break
     return packets
 

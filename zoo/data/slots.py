@@ -21,12 +21,15 @@ class Slots:
         begin: the same, in seconds from the film's first frame.
         fps: slots per second: the film's own rate, or the one it is resampled to.
         count: how many there are, at least one.
+        delay: how long after its beginning a slot is looked at: half a frame of the faster rate, so that rounded time
+            stamps do no harm.
     """
 
     origin: float
     begin: float
     fps: float
     count: int
+    delay: float
 
     @classmethod
     def of(cls, film: Film, fps: float | None, start: float | None, end: float | None) -> Slots:
@@ -41,23 +44,25 @@ class Slots:
             asked = f"from {begin:g} s to " + ("its end" if end is None else f"{end:g} s")
             raise undecodable(film.path, f"there is nothing {asked}, it lasts {timeline.seconds:.2f} s")
         rate = fps or timeline.fps
-        return cls(timeline.origin + begin, begin, rate, max(1, round((stop - begin) * rate)))
+        count = max(1, round((stop - begin) * rate))
+        return cls(timeline.origin + begin, begin, rate, count, delay=0.5 / max(rate, timeline.fps))
 
     def choose(self, clip: ClipSpec, position: float) -> list[int]:
         """The slots of the clip at `position` in 0..1; where the span is too short its last one is repeated.
 
         Example:
             >>> from zoo_registry import ClipSpec
-            >>> Slots(0, 0, 25, count=10).choose(ClipSpec(frames=3, stride=2, size=8), position=1.0)
+            >>> slots = Slots(origin=0, begin=0, fps=25, count=10, delay=0.02)
+            >>> slots.choose(ClipSpec(frames=3, stride=2, size=8), position=1.0)
             [5, 7, 9]
         """
         room = self.count - ((clip.frames - 1) * clip.stride + 1)
         first = round(min(max(position, 0.0), 1.0) * max(0, room))
         return [min(first + step * clip.stride, self.count - 1) for step in range(clip.frames)]
 
-    def middle(self, slot: int) -> float:
-        """When to look, on the stream's clock; in the middle, where rounded time stamps do no harm."""
-        return self.origin + (slot + 0.5) / self.fps
+    def time(self, slot: int) -> float:
+        """When to look, in seconds on the stream's clock."""
+        return self.origin + slot / self.fps + self.delay
 
     def seconds(self, slots: Sequence[int]) -> tuple[float, float]:
         """From the start of the first to the end of the last, in seconds from the film's first frame."""

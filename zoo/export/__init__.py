@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.export.comparison import Comparison, compare
-    from zoo.export.table import table
     from zoo.export.exports_table import table
     from zoo.export.write import Exported, export
 
@@ -19,7 +18,6 @@ _HOMES = {
     "compare": "zoo.export.comparison",
     "export": "zoo.export.write",
     "table": "zoo.export.exports_table",
-    "table": "zoo.export.table",
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from zoo.build.check import param_faults
+from zoo.build.check import param_faults, parameters
+from zoo.build.references import read_reference, references_in
 from zoo.build.values import At
 from zoo.recipe.loaded import LoadedRecipe
 from zoo.recipe.slots import component_kind
@@ -53,9 +54,21 @@ def parameter_problems(data: Mapping[str, Any], nulls: Collection[At], where: Wh
     return list(dict.fromkeys(problems))
 
 
-def named_components(recipe: LoadedRecipe, index: Catalog) -> list[Listed]:
-    """Every component that a recipe names in a slot."""
-    return [listed for _, listed, _ in components(recipe.data, index)]
+def named_components(recipe: LoadedRecipe, index: Catalog) -> Iterator[Listed]:
+    """Every component that a recipe names, also inside the parameters of others."""
+    for _, listed, params in components(recipe.data, index):
+        yield listed
+        yield from _inside(listed, params, index)
+
+
+def _inside(listed: Listed, params: Mapping[str, Any], index: Catalog) -> Iterator[Listed]:
+    for parameter in parameters(listed):
+        if parameter.schema is not None and parameter.name in params:
+            for _, kind, value in references_in(params[parameter.name], parameter.schema):
+                reference = read_reference(value, kind)
+                inner = index.resolve(kind, reference.name)
+                yield inner
+                yield from _inside(inner, reference.params, index)
 
 
 def components(data: Mapping[str, Any], index: Catalog) -> Iterator[tuple[At, Listed, Mapping[str, Any]]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.build.check import nearest_place
 from zoo.build.values import At
 from zoo.recipe.schema import RecipeSchema
 from zoo_registry.errors import Location
@@ -40,9 +41,4 @@ class LoadedRecipe:
 
     def where(self, at: At, key: bool = False) -> Location | None:
         """The place of a value or of its key; for one that is not written, of what should hold it."""
-        if key and at in self.keys:
-            return self.keys[at]
-        for length in range(len(at), -1, -1):
-            if at[:length] in self.origins:
-                return self.origins[at[:length]]
-        return None
+        return self.keys[at] if key and at in self.keys else nearest_place(self.origins, at)

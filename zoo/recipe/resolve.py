@@ -22,6 +22,7 @@ from zoo_registry.errors import RecipeError
 def resolve_recipe(recipe: LoadedRecipe, *, index: Catalog | None = None) -> LoadedRecipe:
     """A recipe fit to be run: free of problems, with paths that no longer depend on where it was written.
 
+    References inside parameters are written out and qualified.
     A parameter is a path if its builder annotates it `pathlib.Path`; so are `file:` URIs of weights and of `publish`.
 
     Args:
@@ -59,6 +60,8 @@ def _without_relative_paths(recipe: LoadedRecipe, index: Catalog) -> dict[str, A
 
 @dataclass(frozen=True)
 class _Paths:
+    """Makes what a recipe says about files independent of the current folder."""
+
     recipe: LoadedRecipe
     index: Catalog
 
@@ -70,14 +73,16 @@ class _Paths:
     def _leaf(self, value: Any, schema: Mapping[str, Any], at: At) -> Any:
         if schema.get("format") == "path":
             return self.path(value, at)
-        if "component" not in schema or isinstance(value, str):
-            return value
-        reference = read_reference(value, schema["component"])
-        listed = self.index.resolve(schema["component"], reference.name)
-        changed = {**value, "params": self.absolute(listed, reference.params, (*at, "params"))}
-        if isinstance(value.get("weights"), str):
-            changed["weights"] = self.uri(value["weights"], (*at, "weights"))
-        return changed
+        return self._reference(value, schema["component"], at) if "component" in schema else value
+
+    def _reference(self, value: str | Mapping[str, Any], kind: str, at: At) -> dict[str, Any]:
+        """A component inside parameters, in the long form and by its qualified name."""
+        reference = read_reference(value, kind)
+        listed = self.index.resolve(kind, reference.name)
+        slot = {"name": listed.name, "params": self.absolute(listed, reference.params, (*at, "params"))}
+        if reference.weights is not None:
+            slot["weights"] = self.uri(reference.weights, (*at, "weights"))
+        return slot
 
     def path(self, text: str, at: At) -> str:
         """A path from the folder of the file that wrote it."""

@@ -36,10 +36,12 @@ class RunResult:
     Attributes:
         folder: where everything is; `report.html` first of all.
         summary: the headline numbers, as in `summary.json`: "val/accuracy", ...
+        tables: what was compared: compression before and after, exported files, files that could not be decoded.
     """
 
     folder: Path
     summary: Mapping[str, Any]
+    tables: Sequence[Table] = ()
 
 
 def run(
@@ -134,12 +136,13 @@ class _Stages:
             self._compress()
         if self.recipe.export:
             self._export()
+        self.tables += self._quarantined()
         self.summary["seconds"] = round(time.perf_counter() - started, 1)
         self._write_summary()
         self._report()
         self._publish()
         self.observers.notify("run_end", self.summary)
-        return RunResult(self.folder.path, self.summary)
+        return RunResult(self.folder.path, self.summary, self.tables)
 
     def _fit(self) -> None:
         from zoo.runner.loop import fit
@@ -173,8 +176,7 @@ class _Stages:
             self.summary[f"{name}/samples"] = measured.samples
             self.figures += measured.figures
         self.summary["parameters"] = sum(parameter.numel() for parameter in self.module.parameters())
-        if len(self.pipeline.quarantine):
-            self.summary["quarantined"] = len(self.pipeline.quarantine)
+        self.summary["quarantined"] = len(self.pipeline.quarantine)
 
     def _measure(self, module: Module, loader: Loader, *, figures: bool = False) -> Evaluation:
         from zoo.runner.evaluate import evaluate
@@ -286,7 +288,7 @@ class _Stages:
             figures=self.figures,
             clips=self._frames,
             recipe_yaml=dump(self.loaded.data),
-            tables=[*self.tables, *self._quarantined()],
+            tables=self.tables,
             diagram=self._diagram(),
             provenance=json.loads(json.dumps(self.facts, default=str)),
         )

@@ -17,6 +17,7 @@ def zoo_tasks() -> Iterable[Task]:
             summary="One label for each clip: accuracy, top-5, precision, recall, F1, confusion matrix.",
             roles=("loss",),
             targets=("label_b",),
+            pipeline_tag="video-classification",
             licence="apache-2.0",
         ),
     ]

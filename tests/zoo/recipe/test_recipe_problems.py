@@ -183,7 +183,7 @@ def test_parameters_are_checked_against_the_signatures_of_builders(complain: Com
         "r.yaml",
         """\
         zoo: 1
-        task: {name: sorting, params: {top: 1.5, teacher: {name: small.k400, params: {dropout: 2}, weight: 1}}}
+        task: {name: sorting, params: {top: 1.5, teacher: {name: small, params: {dropout: 2}, weight: 1, weights: 3}}}
         model: {name: large, params: {width: 16, dropout: 1.0, num_classes: "3"}}
         data: {val: films}
         augment:
@@ -193,8 +193,9 @@ def test_parameters_are_checked_against_the_signatures_of_builders(complain: Com
     )
     assert complain("r.yaml") == [
         "r.yaml:2:37: task.params.top: expected a whole number, found 1.5",
-        "r.yaml:2:92: unknown key 'weight' in task.params.teacher\n  did you mean 'weights'?",
-        "r.yaml:2:88: task.params.teacher.params.dropout: expected a number of at least 0 and below 1, found 2",
+        "r.yaml:2:87: unknown key 'weight' in task.params.teacher\n  did you mean 'weights'?",
+        "r.yaml:2:107: task.params.teacher.weights: expected text, found 3",
+        "r.yaml:2:83: task.params.teacher.params.dropout: expected a number of at least 0 and below 1, found 2",
         "r.yaml:3:31: 'width' cannot be changed: lab/large fixes it\n  remove it",
         "r.yaml:3:51: model.params.dropout: expected a number of at least 0 and below 1, found 1.0",
         "r.yaml:3:69: model.params.num_classes: expected a whole number, found '3'\n  write it without quotes",

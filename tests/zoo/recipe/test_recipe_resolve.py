@@ -57,6 +57,13 @@ def test_a_resolved_recipe_means_the_same_in_another_folder(
     assert again.data == resolved.data
 
 
+def test_components_inside_parameters_are_qualified_too(index: Catalog) -> None:
+    recipe = MINIMAL | {"task": {"name": "sorting", "params": {"teacher": "small.k400"}}}
+    resolved = resolve_recipe(load_recipe(recipe, index=index), index=index)
+    assert resolved.data["task"]["params"] == {"teacher": {"name": "lab/small", "params": {}, "weights": "k400"}}
+    assert resolve_recipe(load_recipe(resolved.data, index=index), index=index).data == resolved.data
+
+
 def test_a_tilde_is_the_home_folder(index: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/somewhere/me")
     recipe = MINIMAL | {"data": {"val": {"name": "films", "params": {"path": "~/films"}}}}

@@ -1,0 +1,135 @@
+"""The command line, as its users meet it: in fresh processes, mistakes included."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_main_job import zoo
+
+COMMANDS = ["run", "predict", "evaluate", "models", "show", "plugins", "check", "explain", "schema", "doctor"]
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    said = zoo("--help", cwd=tmp_path).stdout
+    assert [name for name in COMMANDS if f"\n  {name} " not in said] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(command: str, tmp_path: Path) -> None:
+    assert f"Example:  zoo {command}" in zoo(command, "--help", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("words", [["--help"], ["models"], ["plugins"], ["check", "quickstart"], ["schema"]])
+def test_listing_and_checking_import_no_torch(words: list[str], tmp_path: Path) -> None:
+    zoo(*words, cwd=tmp_path)  # the second time signatures and families come from the cache
+    probe = (
+        "import sys; from zoo.cli import main\n"
+        f"try: main({words!r})\nexcept SystemExit as end: assert not end.code, end.code\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+
+
+def test_models_lists_over_1300_names_one_a_line_in_a_pipe(tmp_path: Path) -> None:
+    names = [line.split("\t")[0] for line in zoo("models", cwd=tmp_path).stdout.splitlines()]
+    assert len(names) > 1300
+    assert {"basic/cnn3d", "torchvision/r3d_18", "timm/resnet18", "acme/tiny3d"} <= set(names)
+
+
+def test_models_takes_a_pattern(tmp_path: Path) -> None:
+    found = zoo("models", "torchvision/swin3d_*", cwd=tmp_path).stdout.splitlines()
+    assert [line.split("\t")[0] for line in found] == [f"torchvision/swin3d_{size}" for size in "bst"]
+
+
+def test_models_prints_json_lines(tmp_path: Path) -> None:
+    (row,) = map(json.loads, zoo("models", "r3d_18", "--json", cwd=tmp_path).stdout.splitlines())
+    assert row["name"] == "torchvision/r3d_18"
+    assert "k400" in row["weights"]
+
+
+def test_show_tells_what_a_model_wants_and_where_its_weights_are(tmp_path: Path) -> None:
+    said = zoo("show", "r3d_18", cwd=tmp_path).stdout
+    assert "33,371,472" in said  # with 400 classes, as torchvision publishes it
+    assert "(claimed)" in said
+    assert "16 frames" in said
+
+
+def test_show_lists_the_parameters_of_a_loss(tmp_path: Path) -> None:
+    assert "label_smoothing" in zoo("show", "cross_entropy", cwd=tmp_path).stdout
+
+
+def test_an_unknown_command_names_the_nearest(tmp_path: Path) -> None:
+    assert "'predict'" in zoo("predcit", cwd=tmp_path, code=2).stderr
+
+
+def test_an_unknown_component_names_the_nearest_and_its_provider(tmp_path: Path) -> None:
+    said = zoo("show", "r3d_81", cwd=tmp_path, code=2).stderr
+    assert "torchvision/r3d_18" in said
+    assert "Traceback" not in said
+
+
+def test_an_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
+    assert "quickstart" in zoo("run", "quikstart", cwd=tmp_path, code=2).stderr
+
+
+def test_all_mistakes_of_a_recipe_are_reported_at_once_with_their_places(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(
+        "zoo: 1\n"
+        "task: classification\n"
+        "model: {name: cnn3e}\n"
+        "data:\n"
+        "  train: {name: motions, params: {trian: 4}}\n"
+        "loss: cross_entropy\n"
+        "optim: {name: adamv}\n"
+        "run: {epoch: 3, batch: many}\n"
+    )
+    said = zoo("check", "bad.yaml", cwd=tmp_path, code=2).stderr
+    for place, words in {
+        "bad.yaml:3:15": "basic/cnn3d",
+        "bad.yaml:5:35": "count",
+        "bad.yaml:7:15": "adamw",
+        "bad.yaml:8:7": "epochs",
+        "bad.yaml:8:24": "batch",
+    }.items():
+        assert place in said, said
+        assert words in said
+
+
+def test_explain_says_where_each_value_comes_from(tmp_path: Path) -> None:
+    said = zoo("explain", "quickstart", "--set", "run.epochs=2", cwd=tmp_path).stdout
+    (line,) = [line for line in said.splitlines() if line.strip().startswith("epochs:")]
+    assert "2" in line
+    assert "--set run.epochs=2" in line
+
+
+def test_schema_is_a_json_schema(tmp_path: Path) -> None:
+    schema = json.loads(zoo("schema", cwd=tmp_path).stdout)
+    assert {"task", "model", "data", "augment", "loss", "optim", "run"} <= set(schema["properties"])
+
+
+def test_doctor_finds_torch_and_the_codecs(tmp_path: Path) -> None:
+    said = zoo("doctor", cwd=tmp_path).stdout
+    assert "torch threads" in said
+    assert "h264" in said
+
+
+def test_plugins_lists_the_third_party_plugin(tmp_path: Path) -> None:
+    rows = [line.split("\t") for line in zoo("plugins", cwd=tmp_path).stdout.splitlines()]
+    (acme,) = [row for row in rows if row[0] == "acme"]
+    assert acme[1:4] == ["zoo-acme", acme[2], "loaded"]
+
+
+def test_predict_reports_a_bad_film_and_still_predicts_the_others(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "recipe.yaml").write_text(
+        "zoo: 1\ntask: classification\nmodel: cnn3d\ndata: {val: motions}\nrun: {epochs: 0}\n"
+    )
+    zoo("run", "recipe.yaml", "--out", "run", cwd=tmp_path)
+    done = zoo("predict", "./run", "empty.mp4", shared / "clips/ta_chi.mp4", "--json", cwd=tmp_path, code=2)
+    (row,) = map(json.loads, done.stdout.splitlines())
+    assert row["video"].endswith("ta_chi.mp4")
+    assert "empty.mp4" in done.stderr
+    assert "Traceback" not in done.stderr

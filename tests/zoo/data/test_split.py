@@ -1,0 +1,95 @@
+"""Label problems are found before anything is decoded, and all at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from zoo.data import Split, fingerprint, open_split
+from zoo_registry.errors import DataError
+from zoo_registry.protocols import Sample
+
+
+def source(*labels: str, classes=("cat", "dog")) -> SimpleNamespace:
+    samples = [Sample(f"{at}.mp4", {"label_b": label}) for at, label in enumerate(labels)]
+    return SimpleNamespace(samples=samples, labels=list(classes))
+
+
+def test_a_source_keeps_its_samples_and_labels() -> None:
+    split = open_split(source("cat", "dog"), "train")
+    assert (split.name, len(split), split.labels) == ("train", 2, ("cat", "dog"))
+
+
+def test_labels_that_training_lacks_are_all_named_with_counts_and_examples() -> None:
+    with pytest.raises(DataError) as caught:
+        open_split(
+            source("cat", "cot", "cot", "cow", "cot", "cot", classes=("cat", "cot", "cow")), "val", ["cat", "dog"]
+        )
+    first, second = caught.value.problems
+    assert first.message == (
+        "class 'cot' of 4 samples of the val split is not among the training classes: 1.mp4, 2.mp4, 4.mp4, ..."
+    )
+    assert first.hint == "did you mean 'cat'? the classes are cat, dog"
+    assert second.message.startswith("class 'cow' of 1 sample of the val split")
+
+
+def test_validation_takes_the_training_labels_order() -> None:
+    assert open_split(source("cat", classes=("cat",)), "val", ["dog", "cat"]).labels == ("dog", "cat")
+
+
+def test_an_index_outside_the_classes_is_an_unknown_label() -> None:
+    with pytest.raises(DataError, match="class '2' of 1 sample"):
+        open_split(SimpleNamespace(samples=[Sample("a.mp4", {"label_b": 2})], labels=["cat", "dog"]), "train")
+
+
+def test_labels_without_classes_are_an_error() -> None:
+    with pytest.raises(DataError, match="the source names no classes"):
+        open_split(source("cat", classes=()), "train")
+
+
+def test_no_samples_are_an_error() -> None:
+    with pytest.raises(DataError, match="the train split has no samples"):
+        open_split(source(), "train")
+
+
+def test_a_class_listed_twice_is_an_error() -> None:
+    with pytest.raises(DataError, match="class 'cat' is listed 2 times"):
+        open_split(source("cat", classes=("cat", "cat")), "train")
+
+
+def test_samples_with_other_targets_than_the_rest_are_named() -> None:
+    samples = [Sample(f"{at}.mp4", {"label_b": "cat"}) for at in range(3)] + [Sample("odd.mp4", {})]
+    with pytest.raises(DataError, match=r"1 sample of the train split have no targets instead of label_b: odd\.mp4"):
+        open_split(SimpleNamespace(samples=samples, labels=["cat"]), "train")
+
+
+def films(folder: Path) -> Split:
+    folder.mkdir(exist_ok=True)
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_bytes(b"12345")
+    samples = [Sample(str(folder / name), {"label_b": "cat"}, key=name) for name in ("a.mp4", "b.mp4")]
+    return Split("train", samples, ("cat",))
+
+
+def test_a_fingerprint_is_the_same_for_the_same_data_elsewhere(tmp_path: Path) -> None:
+    here, there = fingerprint(films(tmp_path / "here")), fingerprint(films(tmp_path / "there"))
+    assert here == there
+    assert len(here) == 64
+
+
+def test_a_fingerprint_changes_with_targets_spans_sizes_and_labels(tmp_path: Path) -> None:
+    split = films(tmp_path / "films")
+    first, second = split.samples
+    changed = [
+        replace(split, samples=[first, replace(second, targets={"label_b": "dog"})]),
+        replace(split, samples=[first, replace(second, end=2.0)]),
+        replace(split, samples=[first]),
+        replace(split, labels=("cat", "dog")),
+    ]
+    prints = {fingerprint(other) for other in (split, *changed)}
+    (tmp_path / "films" / "a.mp4").write_bytes(b"123456")
+    prints.add(fingerprint(split))
+    assert len(prints) == 6
