@@ -201,7 +201,8 @@ def load(
 
     Args:
         reference: a name from the catalogue, with a tag or not (`torchvision/r3d_18`, `r3d_18.k400`); a run or a model
-            folder (`./runs/x`); a URI (`file:runs/x/model`, `hf://org/name@commit`).
+            folder (`./runs/x`, or `runs/x` where no model is called so); a URI (`file:runs/x/model`,
+            `hf://org/name@commit`).
         pretrained: for names: published weights (those of the tag, else the first), or random ones.
         num_classes: for names: outputs of the head. Where it is not what the weights were trained for, the head starts
             from random values and a warning says so.
@@ -226,12 +227,11 @@ def load(
 
         try:
             return load_by_name(text, pretrained=pretrained, num_classes=num_classes, device=device)
-        except NameProblem as error:
-            if not Path(text).is_dir():
+        except NameProblem:
+            # `runs/x` has the form of a name, and is what people type for the run of that name: a name that nobody
+            # has may be a folder. Names come first, so a folder never hides a model.
+            if not _holds_model(Path(text)):
                 raise
-            raise type(error)(
-                error.problems[0].message, hint=f"the folder of that name is written './{text}'"
-            ) from None
     if not pretrained or num_classes is not None:
         raise ArtefactError(
             f"{text!r} brings its own weights and classes",
@@ -255,3 +255,10 @@ def _load_from(uri: str, device: str | torch.device) -> ZooModel:
             hint="weights of other projects go into a model of the catalogue: `model.weights` of a recipe",
         )
     return load_model(folder, device=device, uri=fetched.uri)
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether a folder is a model's, or that of a run which left one."""
+    from zoo.artefact.manifest import MANIFEST
+
+    return any((place / MANIFEST).is_file() for place in (folder, folder / "model"))

@@ -5,6 +5,7 @@ What a plugin does wrong is a problem attributed to it; its other entries, and e
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +14,7 @@ from zoo_registry.entry_rules import ENTRY_OF_KIND, family_faults, faults
 from zoo_registry.errors import Problem
 from zoo_registry.families import expand
 from zoo_registry.hookspecs import HOOKS
-from zoo_registry.plugins import NO_TORCH, PluginRecord, told, watch_for_torch
+from zoo_registry.plugin_record import NO_TORCH, PluginRecord, told
 
 
 @dataclass
@@ -71,21 +72,20 @@ def declare(hooks: Iterable[Callable[[], object]], kind: str, plugin: PluginReco
 def _items(hook: Callable[[], object], kind: str, plugin: PluginRecord, problems: list[Problem]) -> list[object]:
     """What a hook returns, as far as it gets."""
     items: list[object] = []
-    torch_came: list[str] = []
+    torch_was_there = "torch" in sys.modules
     try:
-        with watch_for_torch(torch_came):
-            returned = hook()
-            if isinstance(returned, Iterable) and not isinstance(returned, str | bytes):
-                items.extend(returned)
-            else:
-                what = "nothing" if returned is None else f"a {type(returned).__name__}"
-                problems.append(plugin.problem(f"{HOOKS[kind]} returned {what}", "return a list of records"))
+        returned = hook()
+        if isinstance(returned, Iterable) and not isinstance(returned, str | bytes):
+            items.extend(returned)
+        else:
+            what = "nothing" if returned is None else f"a {type(returned).__name__}"
+            problems.append(plugin.problem(f"{HOOKS[kind]} returned {what}", "return a list of records"))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: no plugin may end the process that lists it
         after = f" after {len(items)} records" if items else ""
         problems.append(plugin.problem(f"{HOOKS[kind]} raised {told(error, plugin.module)}{after}"))
-    if torch_came:
+    if "torch" in sys.modules and not torch_was_there:
         problems.append(plugin.problem(f"{HOOKS[kind]} imports torch", NO_TORCH))
     return items
 

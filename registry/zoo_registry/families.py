@@ -23,7 +23,7 @@ from typing import Any
 from zoo_registry.entries import AudioSpec, ClipSpec, Entry, Family, Model, Weights
 from zoo_registry.entry_rules import faults
 from zoo_registry.errors import Problem
-from zoo_registry.plugins import PluginRecord, told
+from zoo_registry.plugin_record import PluginRecord, told
 
 FORMAT = 1
 

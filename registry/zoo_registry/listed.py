@@ -11,7 +11,7 @@ from typing import Any
 from zoo_registry.entries import Entry, Model, Weights
 from zoo_registry.errors import MissingExtra, PluginError, UnknownName
 from zoo_registry.names import nearest
-from zoo_registry.plugins import PluginRecord
+from zoo_registry.plugin_record import PluginRecord
 
 
 @dataclass(frozen=True, slots=True)

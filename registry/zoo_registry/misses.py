@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from zoo_registry.errors import Problem
 from zoo_registry.hookspecs import HOOKS
 from zoo_registry.names import Name, nearest
-from zoo_registry.plugins import PluginRecord
+from zoo_registry.plugin_record import PluginRecord
 from zoo_registry.shelf import Shelf
 
 

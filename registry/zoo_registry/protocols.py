@@ -234,7 +234,7 @@ class Task(Protocol):
         ...
 
     def figures(self, outputs: Outputs, batch: Batch) -> Sequence[Figure]:
-        """Pictures of one evaluated batch, none unless a task says so; those of one title are added up over the split."""
+        """Pictures of one evaluated batch, by default none; those of one title are added up over the split."""
         return ()
 
     def readable(self, outputs: Outputs) -> Sequence[Mapping[str, Any]]:

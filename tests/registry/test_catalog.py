@@ -13,7 +13,7 @@ from zoo_registry.plugins import load_plugins
 
 @pytest.fixture
 def shelves(site):
-    """Ours: video/x3d_s and losses/mse. Strangers': acme/tiny, acme/shared, emca/shared, emca/x3d_s."""
+    """Ours: video/x3d_s and losses/mse. Strangers': atlas/tiny, atlas/shared, emca/shared, emca/x3d_s."""
     site.module(
         "our_video",
         """
@@ -29,12 +29,12 @@ def shelves(site):
     )
     site.distribution("videozoo", "0.1.0", video="our_video")
     site.plugin(
-        "acme",
+        "atlas",
         """
         @hookimpl
         def zoo_models():
-            return [Model("tiny", "acme.nets:tiny"), Model("shared", "acme.nets:shared"),
-                    Model("old", "acme.nets:tiny", deprecated="use acme/tiny", aliases=("older",))]
+            return [Model("tiny", "atlas.nets:tiny"), Model("shared", "atlas.nets:shared"),
+                    Model("old", "atlas.nets:tiny", deprecated="use atlas/tiny", aliases=("older",))]
     """,
     )
     site.plugin("emca", """
@@ -65,12 +65,12 @@ def test_a_bare_name_means_ours_first(shelves):
 
 
 def test_a_bare_name_means_the_one_plugin_that_has_it(shelves):
-    assert shelves.catalog().resolve("model", "tiny").name == "acme/tiny"
+    assert shelves.catalog().resolve("model", "tiny").name == "atlas/tiny"
 
 
 def test_a_bare_name_that_several_strangers_have_must_be_qualified(shelves):
     text = miss(shelves.catalog(), "shared", error=AmbiguousName)
-    assert text == "several plugins have a model 'shared'\n  write acme/shared or emca/shared"
+    assert text == "several plugins have a model 'shared'\n  write atlas/shared or emca/shared"
 
 
 def test_an_alias_finds_its_entry(shelves):
@@ -79,7 +79,7 @@ def test_an_alias_finds_its_entry(shelves):
 
 
 def test_a_parsed_name_is_as_good_as_text(shelves):
-    assert shelves.catalog().resolve("model", Name("tiny", "acme")).name == "acme/tiny"
+    assert shelves.catalog().resolve("model", Name("tiny", "atlas")).name == "atlas/tiny"
 
 
 def test_a_tag_finds_the_weights(shelves):
@@ -97,7 +97,7 @@ def test_a_tag_unlike_any_is_answered_with_all(shelves):
 
 
 def test_a_model_without_weights_says_so(shelves):
-    assert "acme/tiny has no published weights" in miss(shelves.catalog(), "tiny.k400")
+    assert "atlas/tiny has no published weights" in miss(shelves.catalog(), "tiny.k400")
 
 
 def test_only_models_have_tags(shelves):
@@ -107,7 +107,7 @@ def test_only_models_have_tags(shelves):
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest_and_who_provides_it(shelves):
-    assert miss(shelves.catalog(), "tny") == "no model is called 'tny'\n  did you mean acme/tiny (from zoo-acme)?"
+    assert miss(shelves.catalog(), "tny") == "no model is called 'tny'\n  did you mean atlas/tiny (from zoo-atlas)?"
     assert "video/x3d_s (from videozoo)" in miss(shelves.catalog(), "x3ds")
     assert "emca/x3d_s (from zoo-emca)" in miss(shelves.catalog(), "x3ds")
 
@@ -122,7 +122,7 @@ def test_a_misspelt_name_in_a_namespace_is_looked_for_there_first(shelves):
 def test_a_name_that_another_namespace_has_is_found_there(shelves):
     assert (
         miss(shelves.catalog(), "video/tiny")
-        == "the plugin video has no model 'tiny'\n  did you mean acme/tiny (from zoo-acme)?"
+        == "the plugin video has no model 'tiny'\n  did you mean atlas/tiny (from zoo-atlas)?"
     )
 
 
@@ -132,9 +132,11 @@ def test_a_name_of_another_kind_is_said_to_be_that(shelves):
 
 
 def test_a_misspelt_namespace_is_answered_with_what_was_meant(shelves):
-    text = miss(shelves.catalog(), "acne/tiny")
-    assert text == "model 'acne/tiny': no plugin has the namespace 'acne'\n  did you mean acme/tiny (from zoo-acme)?"
-    assert "did you mean the namespace acme?" in miss(shelves.catalog(), "acne/qqqq")
+    text = miss(shelves.catalog(), "atlos/tiny")
+    assert (
+        text == "model 'atlos/tiny': no plugin has the namespace 'atlos'\n  did you mean atlas/tiny (from zoo-atlas)?"
+    )
+    assert "did you mean the namespace atlas?" in miss(shelves.catalog(), "atlos/qqqq")
 
 
 def test_a_name_of_a_plugin_that_failed_is_answered_with_its_problem(shelves):
@@ -165,8 +167,8 @@ def test_an_unknown_kind_is_answered_with_the_nearest(shelves):
 
 
 def test_a_deprecated_entry_warns_with_what_to_use_instead(shelves):
-    for name in ("acme/old", "older"):
-        with pytest.warns(DeprecationWarning, match="model acme/old is deprecated: use acme/tiny"):
+    for name in ("atlas/old", "older"):
+        with pytest.warns(DeprecationWarning, match="model atlas/old is deprecated: use atlas/tiny"):
             shelves.catalog().resolve("model", name)
 
 
@@ -178,8 +180,8 @@ def test_a_sound_entry_does_not_warn(shelves):
 
 def test_lists_are_sorted_and_leave_out_what_is_deprecated(shelves):
     names = [listed.name for listed in shelves.catalog().list("model")]
-    assert names == ["acme/shared", "acme/tiny", "emca/shared", "emca/x3d_s", "video/x3d_s"]
-    assert "acme/old" in [listed.name for listed in shelves.catalog().list("model", deprecated=True)]
+    assert names == ["atlas/shared", "atlas/tiny", "emca/shared", "emca/x3d_s", "video/x3d_s"]
+    assert "atlas/old" in [listed.name for listed in shelves.catalog().list("model", deprecated=True)]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_lists_are_sorted_and_leave_out_what_is_deprecated(shelves):
     [
         ("x3d*", ["emca/x3d_s", "video/x3d_s"]),
         ("emca/*", ["emca/shared", "emca/x3d_s"]),
-        ("t?ny", ["acme/tiny"]),
+        ("t?ny", ["atlas/tiny"]),
         ("tiny.k400", []),
     ],
 )
@@ -204,30 +206,30 @@ def test_two_plugins_with_one_scheme_are_an_error(site):
     fetcher = "@hookimpl\ndef zoo_fetchers():\n    return [Fetcher('hf', 'a.b:fetch')]"
     site.module("our_hub", fetcher)
     site.distribution("videozoo", hub="our_hub")
-    site.plugin("acme", fetcher)
+    site.plugin("atlas", fetcher)
     index = site.catalog()
     text = miss(index, "hf", "fetcher", AmbiguousName)
-    assert (
-        text
-        == "hf: is fetched by several plugins: acme (zoo-acme) and hub (videozoo)\n  keep one: pip uninstall zoo-acme"
-    )
+    said, remedy = text.split("\n  ")
+    assert said == "hf: is fetched by several plugins: atlas (zoo-atlas) and hub (videozoo)"
+    assert remedy == "keep one: pip uninstall zoo-atlas"
     assert text in [str(problem) for problem in index.problems()]
 
 
 def test_a_component_whose_packages_are_missing_names_the_pip_line(site):
-    site.plugin("acme", """
+    site.plugin("atlas", """
         @hookimpl
         def zoo_compressions():
-            return [Compression("int4", "acme.int4:apply", restore="acme.int4:restore",
+            return [Compression("int4", "atlas.int4:apply", restore="atlas.int4:restore",
                                 requires=("json", "nobody_has.this"), extra="videozoo[quantization]"),
-                    Compression("int2", "acme.int2:apply", restore="acme.int2:restore", requires=("nobody_has_this",))]
+                    Compression("int2", "atlas.int2:apply", restore="atlas.int2:restore",
+                                requires=("nobody_has_this",))]
     """)  # fmt: skip
     index = site.catalog()
-    assert [listed.name for listed in index.list("compression")] == ["acme/int2", "acme/int4"]
+    assert [listed.name for listed in index.list("compression")] == ["atlas/int2", "atlas/int4"]
     with pytest.raises(MissingExtra) as caught:
         index.resolve("compression", "int4").resolve_builder()
     (problem,) = caught.value.problems
-    assert problem.message == "compression acme/int4 needs nobody_has.this, which is not installed"
+    assert problem.message == "compression atlas/int4 needs nobody_has.this, which is not installed"
     assert problem.hint == 'pip install "videozoo[quantization]"'
     with pytest.raises(MissingExtra, match="pip install nobody_has_this"):
         index.resolve("compression", "int2").resolve_builder("restore")
@@ -237,31 +239,31 @@ def test_a_component_whose_packages_are_missing_names_the_pip_line(site):
     ("builder", "why"),
     [
         ("zoo_nowhere.nets:tiny", "ModuleNotFoundError: No module named 'zoo_nowhere'"),
-        ("acme_nets:tinny", "AttributeError"),
-        ("acme_nets:number", "it is a int, not a function"),
-        ("acme_broken:tiny", "RuntimeError: broken on import"),
+        ("atlas_nets:tinny", "AttributeError"),
+        ("atlas_nets:number", "it is a int, not a function"),
+        ("atlas_broken:tiny", "RuntimeError: broken on import"),
     ],
 )
 def test_a_builder_that_does_not_resolve_names_plugin_component_string_and_error(site, builder, why):
-    site.module("acme_nets", "number = 3\ndef tiny(): ...")
-    site.module("acme_broken", "raise RuntimeError('broken on import')")
-    site.plugin("acme", f"@hookimpl\ndef zoo_models():\n    return [Model('tiny', '{builder}')]")
+    site.module("atlas_nets", "number = 3\ndef tiny(): ...")
+    site.module("atlas_broken", "raise RuntimeError('broken on import')")
+    site.plugin("atlas", f"@hookimpl\ndef zoo_models():\n    return [Model('tiny', '{builder}')]")
     with pytest.raises(PluginError) as caught:
         site.catalog().resolve("model", "tiny").resolve_builder()
     text = str(caught.value)
     assert text.startswith(
-        f"plugin acme (zoo-acme 1.0): the builder of model acme/tiny, '{builder}', cannot be imported: {why}"
+        f"plugin atlas (zoo-atlas 1.0): the builder of model atlas/tiny, '{builder}', cannot be imported: {why}"
     )
-    assert "mend or upgrade zoo-acme" in text
+    assert "mend or upgrade zoo-atlas" in text
 
 
 def test_a_builder_is_imported_when_it_is_resolved_and_not_before(site):
-    site.module("acme_nets", "def tiny(): return 'built'")
-    site.plugin("acme", "@hookimpl\ndef zoo_models():\n    return [Model('tiny', 'acme_nets:tiny')]")
+    site.module("atlas_nets", "def tiny(): return 'built'")
+    site.plugin("atlas", "@hookimpl\ndef zoo_models():\n    return [Model('tiny', 'atlas_nets:tiny')]")
     import sys
 
-    listed = site.catalog().resolve("model", "acme/tiny")
-    assert "acme_nets" not in sys.modules
+    listed = site.catalog().resolve("model", "atlas/tiny")
+    assert "atlas_nets" not in sys.modules
     assert listed.resolve_builder()() == "built"
 
 

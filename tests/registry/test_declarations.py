@@ -4,14 +4,14 @@ import pytest
 
 
 def declares(site, body: str, hook: str = "zoo_models") -> None:
-    site.plugin("acme", f"@hookimpl\ndef {hook}():\n    {body}\n")
+    site.plugin("atlas", f"@hookimpl\ndef {hook}():\n    {body}\n")
 
 
 def names(site, kind: str = "model") -> list[str]:
-    return [listed.name for listed in site.catalog().list(kind, "acme/*")]
+    return [listed.name for listed in site.catalog().list(kind, "atlas/*")]
 
 
-GOOD = "Model('good', 'acme.nets:good')"
+GOOD = "Model('good', 'atlas.nets:good')"
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ GOOD = "Model('good', 'acme.nets:good')"
 def test_a_bad_entry_is_reported_and_the_good_ones_stay(site, problems, bad, said):
     declares(site, f"return [{bad}, {GOOD}]")
     (problem,) = problems()
-    assert problem.startswith("plugin acme (zoo-acme 1.0): ")
+    assert problem.startswith("plugin atlas (zoo-atlas 1.0): ")
     assert said in problem
-    assert names(site) == ["acme/good"]
+    assert names(site) == ["atlas/good"]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,13 @@ def test_a_bad_entry_is_reported_and_the_good_ones_stay(site, problems, bad, sai
             "Exporter('e', 'a.b:c', load='a.b:l', suffix='onnx')",
             "suffix 'onnx' does not start with a dot",
         ),
-        ("zoo_recipes", "Recipe('r', 'acme.recipes:r')", "builder 'acme.recipes:r' is not package:path/inside/it.yaml"),
-        ("zoo_recipes", "Recipe('r', 'acme:../../etc/secret.yaml')", "is not package:path/inside/it.yaml"),
-        ("zoo_recipes", "Recipe('r', 'acme:/etc/secret.yaml')", "is not package:path/inside/it.yaml"),
+        (
+            "zoo_recipes",
+            "Recipe('r', 'atlas.recipes:r')",
+            "builder 'atlas.recipes:r' is not package:path/inside/it.yaml",
+        ),
+        ("zoo_recipes", "Recipe('r', 'atlas:../../etc/secret.yaml')", "is not package:path/inside/it.yaml"),
+        ("zoo_recipes", "Recipe('r', 'atlas:/etc/secret.yaml')", "is not package:path/inside/it.yaml"),
         ("zoo_models", "Family(index='nothing', distribution='x')", "index 'nothing' is not an import string"),
         ("zoo_models", "Family(index='a:b', distribution='../x')", "'../x' is not the name of a pip distribution"),
         ("zoo_losses", "Family(index='a:b', distribution='x')", "zoo_losses returned a Family"),
@@ -86,9 +90,9 @@ def test_the_fields_of_every_kind_are_checked(site, problems, hook, bad, said):
 
 
 def test_a_recipe_is_a_file_inside_a_package(site, problems):
-    declares(site, "return [Recipe('r', 'acme.recipes:video/r.yaml')]", "zoo_recipes")
+    declares(site, "return [Recipe('r', 'atlas.recipes:video/r.yaml')]", "zoo_recipes")
     assert problems() == []
-    assert names(site, "recipe") == ["acme/r"]
+    assert names(site, "recipe") == ["atlas/r"]
 
 
 @pytest.mark.parametrize(
@@ -112,14 +116,14 @@ def test_a_hook_that_returns_no_records_is_reported(site, problems, body, said):
 
 def test_the_line_that_raised_is_named(site, problems):
     declares(site, "raise ValueError('boom')")
-    assert "zoo_acme.py:4)" in problems()[0]
+    assert "zoo_atlas.py:4)" in problems()[0]
 
 
 def test_what_a_generator_gave_before_it_raised_stays(site, problems):
     declares(site, f"yield {GOOD}\n    raise ValueError('boom')")
     assert "raised ValueError: boom" in problems()[0]
     assert "after 1 records" in problems()[0]
-    assert names(site) == ["acme/good"]
+    assert names(site) == ["atlas/good"]
 
 
 def test_one_plugins_hook_takes_nothing_else_down(site, problems):
@@ -139,20 +143,20 @@ def test_of_two_entries_with_one_name_the_first_stays(site, problems):
 def test_of_two_entries_with_one_alias_the_first_keeps_it_and_both_stay(site, problems):
     declares(site, "return [Model('a', 'a.b:c', aliases=('z',)), Model('b', 'a.b:c', aliases=('z', 'y'))]")
     catalog = site.catalog()
-    assert names(site) == ["acme/a", "acme/b"]
-    assert catalog.resolve("model", "z").name == "acme/a"
-    assert catalog.resolve("model", "y").name == "acme/b"
+    assert names(site) == ["atlas/a", "atlas/b"]
+    assert catalog.resolve("model", "z").name == "atlas/a"
+    assert catalog.resolve("model", "y").name == "atlas/b"
     assert "alias z of model b is taken by a" in problems()[0]
 
 
 def test_a_name_that_is_somebodys_alias_is_refused(site, problems):
     declares(site, "return [Model('a', 'a.b:c', aliases=('b',)), Model('b', 'a.b:c')]")
-    assert names(site) == ["acme/a"]
+    assert names(site) == ["atlas/a"]
     assert "model b is called like an alias of a" in problems()[0]
 
 
 def test_the_same_name_may_stand_for_different_kinds(site, problems):
-    site.plugin("acme", "@hookimpl\ndef zoo_models():\n    return [Model('x', 'a.b:c')]\n"
+    site.plugin("atlas", "@hookimpl\ndef zoo_models():\n    return [Model('x', 'a.b:c')]\n"
                         "@hookimpl\ndef zoo_losses():\n    return [Loss('x', 'a.b:c')]")  # fmt: skip
     catalog = site.catalog()
     assert catalog.resolve("model", "x").entry.kind == "model"
@@ -161,21 +165,21 @@ def test_the_same_name_may_stand_for_different_kinds(site, problems):
 
 
 def test_a_hook_is_called_on_first_use_of_its_kind_and_once(site):
-    site.plugin("acme", "calls = []\n@hookimpl\ndef zoo_models():\n    calls.append(1)\n    return []")
+    site.plugin("atlas", "calls = []\n@hookimpl\ndef zoo_models():\n    calls.append(1)\n    return []")
     catalog = site.catalog()
-    import zoo_acme
+    import zoo_atlas
 
     catalog.list("loss")
-    assert zoo_acme.calls == []
+    assert zoo_atlas.calls == []
     catalog.list("model")
     catalog.list("model")
-    assert zoo_acme.calls == [1]
+    assert zoo_atlas.calls == [1]
 
 
 def test_two_functions_may_serve_one_hook(site, problems):
     for_losses = "@hookimpl(specname='zoo_losses')\n"
     pixel = f"{for_losses}def pixel_losses():\n    return [Loss('l1', 'a.b:c')]\n"
     classes = f"{for_losses}def class_losses():\n    return [Loss('ce', 'a.b:c')]\n"
-    site.plugin("acme", pixel + classes)
-    assert names(site, "loss") == ["acme/ce", "acme/l1"]
+    site.plugin("atlas", pixel + classes)
+    assert names(site, "loss") == ["atlas/ce", "atlas/l1"]
     assert problems() == []

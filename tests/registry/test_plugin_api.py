@@ -19,9 +19,9 @@ SPECIFICATIONS = {name: each for name, each in vars(hookspecs).items() if hasatt
 def test_the_exported_names_are_these():
     assert zoo_registry.__all__ == sorted(zoo_registry.__all__)
     assert set(zoo_registry.__all__) == {
-        "API_VERSION", "AudioSpec", "Augmentation", "ClipSpec", "Compression", "Entry", "Exporter", "Family", "Fetcher",
-        "Location", "Loss", "Model", "Name", "Observer", "Problem", "Provided", "Range", "Recipe", "Ref", "Source",
-        "Task", "Weights", "ZooError", "__version__", "hookimpl",
+        "API_VERSION", "ArtefactError", "AudioSpec", "Augmentation", "ClipSpec", "Compression", "Entry", "Exporter",
+        "Family", "Fetcher", "Location", "Loss", "Model", "Name", "Observer", "Problem", "Provided", "Range", "Recipe",
+        "Ref", "Source", "Task", "Weights", "ZooError", "__version__", "hookimpl",
     }  # fmt: skip
 
 

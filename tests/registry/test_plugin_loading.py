@@ -4,12 +4,13 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from zoo_registry.plugins import PluginRecord, load_plugins, normalized
+from zoo_registry.plugin_record import PluginRecord, normalized
+from zoo_registry.plugins import load_plugins
 
 GOOD = """
     @hookimpl
     def zoo_losses():
-        return [Loss("huber", builder="acme.losses:huber")]
+        return [Loss("huber", builder="atlas.losses:huber")]
 """
 
 
@@ -19,13 +20,13 @@ def only_problem(record: PluginRecord) -> str:
 
 
 def test_a_good_plugin_is_recorded_with_its_distribution_and_version(site):
-    site.module("zoo_acme", GOOD)
-    site.distribution("zoo-acme", "2.3", acme="zoo_acme")
-    record = site.record("acme")
+    site.module("zoo_atlas", GOOD)
+    site.distribution("zoo-atlas", "2.3", atlas="zoo_atlas")
+    record = site.record("atlas")
     assert (record.status, record.module, record.distribution, record.version) == (
         "loaded",
-        "zoo_acme",
-        "zoo-acme",
+        "zoo_atlas",
+        "zoo-atlas",
         "2.3",
     )
     assert record.problems == ()
@@ -33,36 +34,36 @@ def test_a_good_plugin_is_recorded_with_its_distribution_and_version(site):
 
 
 def test_installed_plugins_are_found_by_a_fresh_process(site):
-    site.plugin("acme", GOOD)
+    site.plugin("atlas", GOOD)
     printed = site.run("""
         from zoo_registry.plugins import load_plugins
-        print([record.version for record in load_plugins().records if record.namespace == "acme"])
+        print([record.version for record in load_plugins().records if record.namespace == "atlas"])
     """)
     assert printed.strip() == "['1.0']"
 
 
 def test_a_distribution_that_is_on_the_path_twice_counts_where_it_is_imported_from(site, tmp_path, monkeypatch):
-    site.plugin("acme", GOOD)
+    site.plugin("atlas", GOOD)
     shadowed = type(site)(tmp_path / "later")
-    shadowed.distribution("Zoo_Acme", "0.9", acme="zoo_acme")
+    shadowed.distribution("Zoo_Atlas", "0.9", atlas="zoo_atlas")
     monkeypatch.setenv("PYTHONPATH", str(shadowed.folder))
     printed = site.run("""
         from zoo_registry.plugins import load_plugins
-        print([(record.version, record.status) for record in load_plugins().records if record.namespace == "acme"])
+        print([(record.version, record.status) for record in load_plugins().records if record.namespace == "atlas"])
     """)
     assert printed.strip() == "[('1.0', 'loaded')]"
 
 
 def test_an_import_error_names_plugin_module_and_line(site):
-    site.plugin("acme", "import a_package_nobody_has")
+    site.plugin("atlas", "import a_package_nobody_has")
     site.plugin("fine", GOOD)
-    record = site.record("acme")
+    record = site.record("atlas")
     assert record.status == "failed"
     text = only_problem(record)
-    assert text.startswith("plugin acme (zoo-acme 1.0): importing zoo_acme raised ModuleNotFoundError")
+    assert text.startswith("plugin atlas (zoo-atlas 1.0): importing zoo_atlas raised ModuleNotFoundError")
     assert "No module named 'a_package_nobody_has'" in text
-    assert "zoo_acme.py:2" in text
-    assert "pip uninstall zoo-acme" in text
+    assert "zoo_atlas.py:2" in text
+    assert "pip uninstall zoo-atlas" in text
     assert site.record("fine").status == "loaded"
 
 
@@ -70,88 +71,88 @@ def test_an_import_error_names_plugin_module_and_line(site):
     "exits", ["raise SystemExit(3)", "import sys; sys.exit('bye')", "raise GeneratorExit", "1 / 0"]
 )
 def test_no_plugin_can_end_the_process_that_lists_it(site, exits):
-    site.plugin("acme", exits)
-    assert site.record("acme").status == "failed"
+    site.plugin("atlas", exits)
+    assert site.record("atlas").status == "failed"
 
 
 def test_ctrl_c_while_plugins_load_is_not_swallowed(site):
-    site.plugin("acme", "raise KeyboardInterrupt")
+    site.plugin("atlas", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         load_plugins(site.points())
 
 
 def test_an_entry_point_must_name_a_module(site):
-    site.module("zoo_acme", "plugin = 3")
-    site.distribution("zoo-acme", acme="zoo_acme:plugin")
-    text = only_problem(site.record("acme"))
-    assert "names 'zoo_acme:plugin', which is not a module" in text
-    assert 'write acme = "zoo_acme"' in text
+    site.module("zoo_atlas", "plugin = 3")
+    site.distribution("zoo-atlas", atlas="zoo_atlas:plugin")
+    text = only_problem(site.record("atlas"))
+    assert "names 'zoo_atlas:plugin', which is not a module" in text
+    assert 'write atlas = "zoo_atlas"' in text
 
 
 def test_a_module_that_replaces_itself_is_refused(site):
-    site.plugin("acme", "import sys; sys.modules[__name__] = object()")
-    assert "something else than a module" in only_problem(site.record("acme"))
+    site.plugin("atlas", "import sys; sys.modules[__name__] = object()")
+    assert "something else than a module" in only_problem(site.record("atlas"))
 
 
 def test_a_misspelt_hook_is_named_with_the_nearest_and_the_others_work(site):
-    site.plugin("acme", GOOD + "    @hookimpl\n    def zoo_model():\n        return []\n")
-    record = site.record("acme")
+    site.plugin("atlas", GOOD + "    @hookimpl\n    def zoo_model():\n        return []\n")
+    record = site.record("atlas")
     assert record.status == "loaded"
     assert "there is no hook 'zoo_model'" in only_problem(record)
     assert "did you mean zoo_models" in only_problem(record)
-    assert [listed.name for listed in site.catalog().list("loss")] == ["acme/huber"]
+    assert [listed.name for listed in site.catalog().list("loss")] == ["atlas/huber"]
 
 
 def test_a_hook_without_its_mark_is_named(site):
-    site.plugin("acme", GOOD.replace("@hookimpl", ""))
-    assert "zoo_losses is not marked as a hook\n  put @hookimpl above it" in only_problem(site.record("acme"))
+    site.plugin("atlas", GOOD.replace("@hookimpl", ""))
+    assert "zoo_losses is not marked as a hook\n  put @hookimpl above it" in only_problem(site.record("atlas"))
 
 
 def test_a_module_without_hooks_is_named(site):
-    site.plugin("acme", "x = 1")
-    assert "zoo_acme implements no hook" in only_problem(site.record("acme"))
+    site.plugin("atlas", "x = 1")
+    assert "zoo_atlas implements no hook" in only_problem(site.record("atlas"))
 
 
 def test_a_hook_that_wants_arguments_is_named_with_them(site):
-    site.plugin("acme", "@hookimpl\ndef zoo_models(config, *, fast):\n    return []")
-    record = site.record("acme")
+    site.plugin("atlas", "@hookimpl\ndef zoo_models(config, *, fast):\n    return []")
+    record = site.record("atlas")
     assert record.status == "failed"
     assert "zoo_models wants arguments (config, fast), the hook has none" in only_problem(record)
     assert "def zoo_models():" in only_problem(record)
 
 
 def test_a_hook_may_have_arguments_with_defaults(site):
-    site.plugin("acme", "@hookimpl\ndef zoo_losses(prefix='l'):\n    return [Loss(prefix + '1', 'a.b:c')]")
-    assert [listed.name for listed in site.catalog().list("loss")] == ["acme/l1"]
+    site.plugin("atlas", "@hookimpl\ndef zoo_losses(prefix='l'):\n    return [Loss(prefix + '1', 'a.b:c')]")
+    assert [listed.name for listed in site.catalog().list("loss")] == ["atlas/l1"]
 
 
 def test_a_plugin_cannot_wrap_the_hooks_of_others(site):
-    site.plugin("acme", "@hookimpl(wrapper=True)\ndef zoo_models():\n    yield")
-    assert "is a wrapper" in only_problem(site.record("acme"))
+    site.plugin("atlas", "@hookimpl(wrapper=True)\ndef zoo_models():\n    yield")
+    assert "is a wrapper" in only_problem(site.record("atlas"))
 
 
 @pytest.mark.parametrize(
     ("group", "said", "remedy"),
     [
         ("zoo.plugins.v2", "speaks plugin API v2, this zoo speaks v1", "pip install --upgrade videozoo"),
-        ("zoo.plugins.v0", "speaks plugin API v0, this zoo speaks v1", "pip install --upgrade zoo-acme"),
+        ("zoo.plugins.v0", "speaks plugin API v0, this zoo speaks v1", "pip install --upgrade zoo-atlas"),
         ("zoo.plugins.models", "in the group 'zoo.plugins.models'", "'zoo.plugins.v1'"),
     ],
 )
 def test_another_api_version_is_refused_without_importing_it(site, group, said, remedy):
-    site.module("zoo_acme", "raise RuntimeError('was imported')")
-    site.distribution("zoo-acme", group=group, acme="zoo_acme")
-    record = site.record("acme")
+    site.module("zoo_atlas", "raise RuntimeError('was imported')")
+    site.distribution("zoo-atlas", group=group, atlas="zoo_atlas")
+    record = site.record("atlas")
     assert record.status == "refused"
     assert said in only_problem(record)
     assert remedy in only_problem(record)
 
 
 def test_a_plugin_that_also_speaks_this_version_is_loaded_once(site):
-    site.plugin("acme", GOOD)
+    site.plugin("atlas", GOOD)
     points = site.points()
     (point,) = points
-    later = EntryPoint("acme", "zoo_acme_v2", "zoo.plugins.v2")._for(point.dist)
+    later = EntryPoint("atlas", "zoo_atlas_v2", "zoo.plugins.v2")._for(point.dist)
     assert [record.status for record in load_plugins([*points, later]).records] == ["loaded"]
 
 
@@ -160,10 +161,10 @@ def test_entry_points_of_other_projects_are_left_alone(site):
     assert load_plugins(site.points()).records == ()
 
 
-@pytest.mark.parametrize("namespace", ["Acme", "acme-video", "1acme", "acme.video"])
+@pytest.mark.parametrize("namespace", ["Atlas", "atlas-video", "1atlas", "atlas.video"])
 def test_a_namespace_that_breaks_the_grammar_is_refused(site, namespace):
-    site.module("zoo_acme", GOOD)
-    site.distribution("zoo-acme", **{namespace: "zoo_acme"})
+    site.module("zoo_atlas", GOOD)
+    site.distribution("zoo-atlas", **{namespace: "zoo_atlas"})
     record = site.record(namespace)
     assert record.status == "refused"
     assert f"{namespace!r} cannot be a namespace" in only_problem(record)
@@ -184,7 +185,7 @@ def test_our_namespaces_belong_to_us(site):
 def test_of_two_strangers_with_one_namespace_neither_is_chosen(site):
     for name in ("zoo-one", "zoo-two"):
         site.module(name.replace("-", "_"), GOOD)
-        site.distribution(name, acme=name.replace("-", "_"))
+        site.distribution(name, atlas=name.replace("-", "_"))
     records = load_plugins(site.points()).records
     assert [record.status for record in records] == ["refused", "refused"]
     for record in records:
@@ -193,42 +194,42 @@ def test_of_two_strangers_with_one_namespace_neither_is_chosen(site):
 
 
 def test_two_strangers_that_even_share_the_modules_name_are_told_apart(site):
-    site.module("zoo_acme", GOOD)
-    site.distribution("zoo-one", acme="zoo_acme")
-    site.distribution("zoo-two", acme="zoo_acme")
+    site.module("zoo_atlas", GOOD)
+    site.distribution("zoo-one", atlas="zoo_atlas")
+    site.distribution("zoo-two", atlas="zoo_atlas")
     assert [record.status for record in load_plugins(site.points()).records] == ["refused", "refused"]
 
 
 def test_one_module_under_two_namespaces_is_taken_once(site):
-    site.module("zoo_acme", GOOD)
-    site.distribution("zoo-acme", acme="zoo_acme", extra="zoo_acme")
-    assert site.record("acme").status == "loaded"
-    assert "zoo_acme is the plugin 'acme' already" in only_problem(site.record("extra"))
+    site.module("zoo_atlas", GOOD)
+    site.distribution("zoo-atlas", atlas="zoo_atlas", extra="zoo_atlas")
+    assert site.record("atlas").status == "loaded"
+    assert "zoo_atlas is the plugin 'atlas' already" in only_problem(site.record("extra"))
 
 
 def test_torch_imported_at_discovery_is_reported_and_the_plugin_stays_usable(site):
     site.module("torch", "")  # what counts is that the name is imported; the real one takes seconds
-    site.plugin("acme", "import torch\n" + GOOD.replace("    ", "", 1).replace("\n    ", "\n"))
+    site.plugin("atlas", "import torch\n" + GOOD.replace("    ", "", 1).replace("\n    ", "\n"))
     printed = site.run("""
         from zoo_registry.catalog import catalog
-        (record,) = [plugin for plugin in catalog().plugins if plugin.namespace == "acme"]
+        (record,) = [plugin for plugin in catalog().plugins if plugin.namespace == "atlas"]
         print(record.status, *record.problems)
-        print([listed.name for listed in catalog().list("loss", "acme/*")])
+        print([listed.name for listed in catalog().list("loss", "atlas/*")])
     """)
-    assert "loaded plugin acme (zoo-acme 1.0): importing zoo_acme imports torch" in printed
+    assert "loaded plugin atlas (zoo-atlas 1.0): importing zoo_atlas imports torch" in printed
     assert "import string" in printed
-    assert "['acme/huber']" in printed
+    assert "['atlas/huber']" in printed
 
 
 def test_torch_imported_by_a_hook_is_reported(site):
     site.module("torch", "")
-    site.plugin("acme", "@hookimpl\ndef zoo_losses():\n    import torch\n    return [Loss('huber', 'a.b:c')]")
+    site.plugin("atlas", "@hookimpl\ndef zoo_losses():\n    import torch\n    return [Loss('huber', 'a.b:c')]")
     printed = site.run("""
         from zoo_registry.catalog import catalog
-        print(len(catalog().list("loss", "acme/*")), *catalog().problems())
+        print(len(catalog().list("loss", "atlas/*")), *catalog().problems())
     """)
     assert printed.startswith("1 ")
-    assert "plugin acme (zoo-acme 1.0): zoo_losses imports torch" in printed
+    assert "plugin atlas (zoo-atlas 1.0): zoo_losses imports torch" in printed
 
 
 def test_names_of_distributions_compare_as_pip_compares_them():

@@ -5,7 +5,7 @@ None of them is known to the runner. Each has a file of its own in `tests/fixtur
 
 import importlib.metadata
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -137,12 +137,12 @@ def cut(preprocess: Callable[[Batch], Batch], after: int) -> Callable[[Batch], B
 
 
 @pytest.fixture(scope="module", params=list(TASKS))
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Each task, trained without disturbance."""
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Each task, trained without disturbance; resuming is exact at an equal number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    request.addfinalizer(lambda: torch.set_num_threads(threads))
-    return train(request.param, tmp_path_factory.mktemp(request.param) / "run")
+    yield train(request.param, tmp_path_factory.mktemp(request.param) / "run")
+    torch.set_num_threads(threads)
 
 
 def name_of(run: Run) -> str:
@@ -150,7 +150,7 @@ def name_of(run: Run) -> str:
 
 
 def test_it_trains(run: Run) -> None:
-    """Twelve steps; the first epoch's mean loss against the last one's. A GAN's losses need not fall, but the critic's does."""
+    """Twelve steps: the first three losses against the last three; of a GAN those of the critic, which starts first."""
     key = "critic/loss" if name_of(run) == "wgan_gp" else "loss"
     losses = [row[key] for row in run.rows("train")]
     assert len(losses) == 12
@@ -159,7 +159,7 @@ def test_it_trains(run: Run) -> None:
 
 
 def test_it_resumes_with_the_same_weights(run: Run, tmp_path: Path) -> None:
-    """Cut in the middle of the second epoch: 3 batches and 2 of validation went before, the checkpoint is a step old."""
+    """Cut in the second epoch: 5 batches of training and 2 of validation went before, the checkpoint is a step old."""
     with pytest.raises(PowerCut):
         train(name_of(run), tmp_path / "run", cut_after=7)
     assert (tmp_path / "run" / "checkpoints" / "step-000004").is_dir()
@@ -233,8 +233,8 @@ def test_the_gradient_penalty_is_zero_for_a_critic_of_slope_one(run: Run) -> Non
     task.critic = SlopeOne()
     batch = run.pipeline.preprocess(next(iter(run.pipeline.loader("val").epoch(0))))
     terms = task.criticise(batch, {})
-    assert terms["penalty"].item() == pytest.approx(0.0, abs=1e-9)
-    assert terms["total"].item() == pytest.approx(-terms["distance"].item(), abs=1e-6)
+    assert terms["penalty"].item() == pytest.approx(0.0, abs=1e-6)
+    assert terms["total"].item() == pytest.approx(-terms["distance"].item(), abs=1e-5)
 
 
 @pytest.mark.parametrize("run", ["wgan_gp"], indirect=True)
@@ -305,7 +305,7 @@ def test_boxes_lie_on_what_is_bright_in_the_film(run: Run) -> None:
 
 @pytest.mark.parametrize("run", ["one_box"], indirect=True)
 def test_the_overlap_is_that_of_the_largest_box(run: Run) -> None:
-    """Boxes of 4x4 and 2x2; the answer covers half of the larger one and nothing else: 8 / 16. Without a box: left out."""
+    """Boxes of 4x4 and 2x2; the answer covers half of the larger one: 8 / 16. A film without a box is left out."""
     boxes = [torch.tensor([[0.0, 0, 2, 2], [4, 4, 8, 8]]), torch.zeros(0, 4)]
     batch = Batch({"clip_bcthw": torch.zeros(2, 3, 1, 8, 8)}, {"boxes_n4": boxes}, torch.arange(2), torch.zeros(2))
     metrics = run.task.metrics()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,17 @@ def test_a_name_without_weights_gives_random_ones_only_when_asked() -> None:
     assert model(torch.zeros(1, 3, 16, 32, 32)).shape == (1, 4)
 
 
-def test_a_folder_named_like_a_model_is_hinted_at(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_path_looks_like_a_name_is_loaded_where_no_model_has_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(run)
-    with pytest.raises(UnknownName) as caught:
-        zoo.load("model")
-    assert "the folder of that name is written './model'" in str(caught.value)
+    assert zoo.load("model").uri == f"file:{run / 'model'}"
+
+
+def test_a_name_comes_before_a_folder(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(run / "model", tmp_path / "basic/cnn3d")
+    monkeypatch.chdir(tmp_path)
+    assert zoo.load("basic/cnn3d", pretrained=False, num_classes=2).uri == ""
 
 
 def test_nothing_there_is_said(tmp_path: Path) -> None:

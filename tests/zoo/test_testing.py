@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -57,6 +59,31 @@ class Wrapped(nn.Module):
 
     def forward(self, clip_bcthw: torch.Tensor) -> torch.Tensor:
         return self.body(clip_bcthw)
+
+
+def test_a_component_without_its_extra_is_still_checked_in_the_list(tmp_path):
+    """`quantize_int8` where pytorch_quantization is not installed: listed, and the rest skipped with the pip line."""
+    (tmp_path / "test_quantize.py").write_text(
+        "import sys\n"
+        "from zoo.testing import CompressionConformance\n"
+        "sys.modules['pytorch_quantization'] = None\n"
+        "class TestQuantize(CompressionConformance):\n"
+        "    name = 'compress/quantize_int8'\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "2 passed, 7 skipped" in result.stdout, result.stdout + result.stderr
+    assert 'pip install "videozoo[quantization]"' in result.stdout
 
 
 def test_a_wrong_parameter_count_is_found():

@@ -55,8 +55,12 @@ class Quarantine:
         self.path = path
         self._files: dict[tuple[object, ...], BadFile] = {}
         if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            text = path.read_text(encoding="utf-8")
+            for line in text.splitlines():
                 self._remember(_parsed(line))
+            if text and not text.endswith("\n"):
+                with path.open("a", encoding="utf-8") as file:
+                    file.write("\n")  # the next line must not continue one that a killed run left half written
 
     def add(self, bad: BadFile) -> bool:
         """Take one in; True when it is new, False when it was known."""

@@ -109,8 +109,8 @@ def _uneven_targets(samples: Sequence[Sample], name: str) -> Iterator[Problem]:
         example = next(s.key or s.media for s in samples if tuple(sorted(s.targets)) == other)
         has = ", ".join(other) or "no targets"
         yield Problem(
-            f"{kinds[other]} sample{'s' if kinds[other] > 1 else ''} of the {name} split have {has} instead of "
-            f"{', '.join(usual) or 'none'}: {example}",
+            f"{kinds[other]} of {len(samples)} samples of the {name} split have {has} instead of "
+            f"{', '.join(usual) or 'none'}, such as {example}",
             hint="every sample of a split needs the same targets",
         )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.recipe.schema import OptimSlot
+from zoo.recipe.slots import OPTIMIZERS
 from zoo.runner.arguments import check_arguments
 from zoo.runner.schedule import SCHEDULES, Schedule
 from zoo_registry.errors import Location, ParameterError, Problem, RunError, ZooError
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
 
     from zoo_registry.protocols import Objective, Task
-
-OPTIMISERS: dict[str, str] = {
-    name.lower(): name
-    for name in (
-        "Adadelta", "Adafactor", "Adagrad", "Adam", "Adamax", "AdamW",
-        "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD",
-    )
-}  # fmt: skip
-"""Those of torch.optim that step from a gradient alone, by the name a recipe writes."""
 
 _NOT_FROM_A_RECIPE = ("params", "capturable", "differentiable")
 
@@ -197,12 +189,13 @@ def _make_schedule(optim: OptimSlot, steps: int) -> Schedule:
 def _optimizer_class(name: str) -> Any:
     import torch
 
-    return getattr(torch.optim, OPTIMISERS[name])
+    # A submodule may be called as its optimiser in lower case.
+    return next(getattr(torch.optim, own) for own in dir(torch.optim) if own.lower() == name and own != name)
 
 
 def _check_optimiser(name: str, params: Mapping[str, Any], places: Mapping[Path, Location], at: Path) -> list[Problem]:
-    if name not in OPTIMISERS:
-        return [_unknown("optimiser", name, OPTIMISERS, places, at)]
+    if name not in OPTIMIZERS:
+        return [_unknown("optimiser", name, OPTIMIZERS, places, at)]
     import torch
 
     what, where = f"optimiser {name!r}", _places(places, at)
@@ -224,7 +217,7 @@ def _check_schedule(name: str, params: Mapping[str, Any], places: Mapping[Path, 
     )
 
 
-def _unknown(kind: str, name: str, known: Mapping[str, object], places: Mapping[Path, Location], at: Path) -> Problem:
+def _unknown(kind: str, name: str, known: Collection[str], places: Mapping[Path, Location], at: Path) -> Problem:
     near = nearest(name, known, limit=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     return Problem(f"there is no {kind} {name!r}", places.get((*at, "name"), places.get(at)), hint)

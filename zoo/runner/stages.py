@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.recipe import LoadedRecipe, dump, load_recipe, resolve_recipe, write_lock
+from zoo.recipe import LoadedRecipe, check_recipe, dump, load_recipe, resolve_recipe, write_lock
 from zoo.runner.folder import RunFolder
 from zoo.runner.progress import Progress
 from zoo_registry.catalog import catalog
-from zoo_registry.errors import RunError
+from zoo_registry.errors import RecipeError, RunError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +92,15 @@ def load_checked(
         recipe = Path(resume) / "recipe.resolved.yaml"
         if not recipe.is_file():
             raise RunError(f"{resume} is no run: it has no recipe.resolved.yaml", hint="give the folder of a run")
-    return resolve_recipe(load_recipe(recipe, overrides))
+    loaded = load_recipe(recipe, overrides)
+    problems = check_recipe(loaded)
+    if loaded.schema.optim is not None:
+        from zoo.runner.optim import check_optim
+
+        problems += check_optim(loaded.schema.optim, origins=loaded.origins)
+    if problems:
+        raise RecipeError(problems)
+    return resolve_recipe(loaded)
 
 
 @dataclass

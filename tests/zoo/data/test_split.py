@@ -26,7 +26,7 @@ def test_a_source_keeps_its_samples_and_labels() -> None:
 def test_labels_that_training_lacks_are_all_named_with_counts_and_examples() -> None:
     with pytest.raises(DataError) as caught:
         open_split(
-            source("cat", "cot", "cot", "cow", "cot", "cot", classes=("cat", "cot", "cow")), "val", ["cat", "dog"]
+            source("cat", "cot", "cot", "cow", "cot", "cot"), "val", ["cat", "dog"]
         )
     first, second = caught.value.problems
     assert first.message == (
@@ -62,7 +62,7 @@ def test_a_class_listed_twice_is_an_error() -> None:
 
 def test_samples_with_other_targets_than_the_rest_are_named() -> None:
     samples = [Sample(f"{at}.mp4", {"label_b": "cat"}) for at in range(3)] + [Sample("odd.mp4", {})]
-    with pytest.raises(DataError, match=r"1 sample of the train split have no targets instead of label_b: odd\.mp4"):
+    with pytest.raises(DataError, match=r"1 of 4 samples of the train split have no targets .*such as odd\.mp4"):
         open_split(SimpleNamespace(samples=samples, labels=["cat"]), "train")
 
 

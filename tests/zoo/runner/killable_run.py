@@ -1,4 +1,7 @@
-"""A run to be killed: `python killable_run.py FOLDER [--resume]`. Prints every step, saves its weights last."""
+"""A run to be killed: `python -m tests.zoo.runner.killable_run FOLDER [--resume]`.
+
+Prints every step and saves its weights last.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import sys
 from pathlib import Path
 
 import torch
-from in_memory import BrightOrDark, recipe, train
 from safetensors.torch import save_file
+
+from tests.zoo.runner.in_memory import BrightOrDark, recipe, train
 
 SCHEMA = recipe(
     {

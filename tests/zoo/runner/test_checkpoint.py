@@ -6,8 +6,8 @@ import resource
 
 import pytest
 import torch
-from in_memory import BrightOrDark, recipe, same_weights, train
 
+from tests.zoo.runner.in_memory import BrightOrDark, recipe, same_weights, train
 from zoo.runner.checkpoint import Checkpoints, checkpoint_name
 from zoo_registry.errors import RunError
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy
 import pytest
 import torch
-from in_memory import CPU, BrightOrDark, InMemoryLoader, to_float
 from torch import nn
 
+from tests.zoo.runner.in_memory import CPU, BrightOrDark, InMemoryLoader, to_float
 from zoo.runner.evaluate import complete_samples, evaluate
 from zoo_registry.protocols import Batch, FilmStrip, Matrix, Strip
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import av
 import numpy
 import pytest
-from in_memory import CPU, BrightOrDark, add_noise, recipe, same_weights
 
+from tests.zoo.runner.in_memory import CPU, BrightOrDark, add_noise, recipe, same_weights
 from zoo.data import Loader, Preprocess, Quarantine, open_split
 from zoo.runner.folder import RunFolder
 from zoo.runner.loop import fit

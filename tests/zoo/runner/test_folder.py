@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from in_memory import recipe
 
+from tests.zoo.runner.in_memory import recipe
 from zoo.runner.folder import RunFolder
 from zoo_registry.errors import RunError
 

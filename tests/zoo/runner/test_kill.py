@@ -9,13 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-SCRIPT = Path(__file__).with_name("killable_run.py")
+ROOT = Path(__file__).parents[3]
+MODULE = "tests.zoo.runner.killable_run"
 STEPS = 24  # 12 epochs of 3 batches, 2 to a step
 
 
 def run(folder: Path, *options: str, kill_after: int | None = None) -> int:
     """The exit status; with `kill_after` the process is killed while it works on what follows that many steps."""
-    with subprocess.Popen([sys.executable, SCRIPT, folder, *options], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", MODULE, str(folder), *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if kill_after is not None and int(line) >= kill_after:

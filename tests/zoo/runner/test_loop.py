@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from in_memory import BrightOrDark, InMemoryLoader, add_noise, recipe, same_weights, to_float, train
 from torch import nn
 from torch.nn import functional
 
+from tests.zoo.runner.in_memory import BrightOrDark, InMemoryLoader, add_noise, recipe, same_weights, to_float, train
 from zoo.runner.folder import RunFolder
 from zoo.runner.observers import Observers
 from zoo.runner.progress import Progress

@@ -4,11 +4,12 @@ import copy
 
 import pytest
 import torch
-from in_memory import BrightOrDark, recipe, same_weights, train
 from torch import nn
 
+from tests.zoo.runner.in_memory import BrightOrDark, recipe, same_weights, train
 from zoo.recipe.schema import OptimSlot
-from zoo.runner.optim import OPTIMISERS, ObjectiveOptimizer, check_optim, optim_of
+from zoo.recipe.slots import OPTIMIZERS
+from zoo.runner.optim import ObjectiveOptimizer, check_optim, optim_of
 from zoo_registry.errors import Location
 from zoo_registry.protocols import Objective
 
@@ -29,7 +30,7 @@ def one_step(model, optimizer, seed):
     optimizer.step(0)
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_every_optimiser_goes_on_from_its_saved_state(name):
     model = nn.Linear(3, 2)
     optimizer = stepper(name, model)
@@ -104,7 +105,7 @@ def test_problems_have_the_place_of_the_value():
     assert str(problem).startswith("r.yaml:3:5: ")
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_every_optimiser_may_be_named_alone_and_with_a_rate(name):
     assert problems(name=name) == []
     assert problems(name=name, params={"lr": 0.001, "weight_decay": 0} if name != "rprop" else {"lr": 0.001}) == []

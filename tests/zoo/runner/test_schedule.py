@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
+from zoo.recipe import slots
 from zoo.runner.schedule import SCHEDULES
 from zoo_registry.errors import ParameterError
 
@@ -20,6 +21,10 @@ def rates_of_torch(make, steps):
         optimizer.step()
         scheduler.step()
     return rates
+
+
+def test_every_schedule_that_a_recipe_may_name_is_there():
+    assert sorted(SCHEDULES) == sorted(slots.SCHEDULES)
 
 
 def test_cosine_is_torchs():
