@@ -78,7 +78,7 @@ def test_a_finished_run_predicts_what_a_film_shows(quickstart: Path, cache: Path
     assert films
     done = zoo("predict", quickstart, "--json", *films, cwd=quickstart)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    right = [row["top"][0]["label"] == Path(row["video"]).parent.name for row in rows]
+    right = [row["top5"][0]["label"] == Path(row["video"]).parent.name for row in rows]
     assert sum(right) >= len(films) - 1
 
 

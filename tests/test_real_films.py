@@ -32,4 +32,4 @@ def test_every_film_can_be_predicted(finetuned: Path, shared: Path) -> None:
     done = zoo("predict", finetuned, "--json", *films, cwd=finetuned)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [Path(row["video"]).name for row in rows] == [film.name for film in films]
-    assert all(row["top"][0]["score"] > 0 for row in rows)
+    assert all(row["top5"][0]["score"] > 0 for row in rows)

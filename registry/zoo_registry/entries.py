@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 
-
 @dataclass(frozen=True)
 class Range:
     """Bounds of a number, or of the length of a list or string; used inside `Annotated`."""

@@ -55,9 +55,7 @@ class Name:
         namespace, slash, rest = text.rpartition("/")
         bare, dot, tag = rest.partition(".")
         well_formed = (
-            BARE.fullmatch(bare)
-            and (not slash or BARE.fullmatch(namespace))
-            and (not dot or TAG.fullmatch(tag))
+            BARE.fullmatch(bare) and (not slash or BARE.fullmatch(namespace)) and (not dot or TAG.fullmatch(tag))
         )
         if not well_formed:
             raise NameProblem(f"{text!r} is not a name", hint=_GRAMMAR)
@@ -93,8 +91,8 @@ def nearest(wanted: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """
     near = difflib.get_close_matches(wanted, list(known), n=4 * limit, cutoff=0.6)
 
-    def rank(name: str) -> tuple[float, int]:
+    def rank(name: str) -> tuple[float, int, str]:
         ratio = difflib.SequenceMatcher(None, name, wanted).ratio()
-        return -ratio, -len(os.path.commonprefix((name, wanted)))
+        return -ratio, -len(os.path.commonprefix((name, wanted))), name
 
     return sorted(near, key=rank)[:limit]

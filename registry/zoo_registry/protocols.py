@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module, Parameter
 
-    from zoo_registry.entries import AudioSpec, ClipSpec
 
 T = TypeVar("T")
 E = TypeVar("E")

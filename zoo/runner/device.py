@@ -59,7 +59,7 @@ def configure(run: RunSlot) -> torch.device:
 def place(task: Task, device: torch.device) -> None:
     """Move everything a task holds to the device: its state, and modules that stay outside it, such as a teacher."""
     task.state.to(device)
-    for held in vars(task).values():
+    for held in getattr(task, "__dict__", {}).values():
         if isinstance(held, torch.nn.Module):
             held.to(device)
 

@@ -25,7 +25,7 @@ from zoo.runner.seeds import seed_everything, seeded_generator
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import Position, Snapshot
 from zoo.runner.training import Training
-from zoo_registry.errors import RunError
+from zoo_registry.errors import PluginError, RunError
 from zoo_registry.protocols import Augment, Batch, Task
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def train_step(training: Training, window: Sequence[Batch]) -> None:
             for batch, left_by_others in zip(window, shared, strict=True):
                 with autocast(training.device, run.precision):
                     terms = objective.loss(batch, left_by_others)
+                if "total" not in terms:
+                    raise PluginError(f"objective {objective.name!r} returned no 'total' but {', '.join(terms)}")
                 (terms["total"] / len(window)).backward()  # type: ignore[no-untyped-call]
                 training.note(optimizer, terms, batch)
             if run.clip_grad_norm is not None:

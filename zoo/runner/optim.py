@@ -106,9 +106,9 @@ class ObjectiveOptimizer:
 
     def step(self, epoch: int) -> None:
         """Change the parameters by their gradients, at the schedule's rate."""
-        factor = self.schedule.factor(self.steps, epoch)
+        scale = self.schedule.scale(self.steps, epoch)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+            group["lr"] = rate * scale
         self._optimizer.step()
         self.steps += 1
 

@@ -49,8 +49,8 @@ class Schedule:
         """Steps of the warm-up."""
         return round(self.warmup * self.steps) if self.warmup < 1 else int(self.warmup)
 
-    def factor(self, step: int, epoch: int) -> float:
-        """The factor of the learning rate.
+    def scale(self, step: int, epoch: int) -> float:
+        """What the learning rate is multiplied by.
 
         Args:
             step: how many steps this objective has taken before.
@@ -130,7 +130,7 @@ class OneCycle(Schedule):
     div_factor: Annotated[float, Range(ge=1)] = field(default=25.0, kw_only=True)
     final_div_factor: Annotated[float, Range(ge=1)] = field(default=1e4, kw_only=True)
 
-    def factor(self, step: int, epoch: int) -> float:
+    def scale(self, step: int, epoch: int) -> float:
         """Up, then down to the last step."""
         first, top = 1 / self.div_factor, max(self.warmup * self.steps if self.warmup < 1 else self.warmup, 1) - 1
         last, end = first / self.final_div_factor, self.steps - 1
@@ -146,12 +146,12 @@ class Plateau(Schedule):
     As torch's ReduceLROnPlateau with threshold 0. Without validation data the training loss is monitored.
 
     Args:
-        reduce: factor of each change.
+        factor: of each change.
         patience: epochs without improvement that are let pass.
         min_factor: never below this fraction of the rate.
     """
 
-    reduce: Annotated[float, Range(gt=0, lt=1)] = field(default=0.1, kw_only=True)
+    factor: Annotated[float, Range(gt=0, lt=1)] = field(default=0.1, kw_only=True)
     patience: Annotated[int, Range(ge=0)] = field(default=3, kw_only=True)
     min_factor: Annotated[float, Range(ge=0, le=1)] = field(default=0.0, kw_only=True)
 
@@ -173,7 +173,7 @@ class Plateau(Schedule):
         else:
             self._stale += 1
         if self._stale > self.patience:
-            self._now, self._stale = max(self._now * self.reduce, self.min_factor), 0
+            self._now, self._stale = max(self._now * self.factor, self.min_factor), 0
 
     def state(self) -> dict[str, Any]:
         """Best value, epochs since, and factor."""

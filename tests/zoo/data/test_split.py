@@ -25,9 +25,7 @@ def test_a_source_keeps_its_samples_and_labels() -> None:
 
 def test_labels_that_training_lacks_are_all_named_with_counts_and_examples() -> None:
     with pytest.raises(DataError) as caught:
-        open_split(
-            source("cat", "cot", "cot", "cow", "cot", "cot"), "val", ["cat", "dog"]
-        )
+        open_split(source("cat", "cot", "cot", "cow", "cot", "cot"), "val", ["cat", "dog"])
     first, second = caught.value.problems
     assert first.message == (
         "class 'cot' of 4 samples of the val split is not among the training classes: 1.mp4, 2.mp4, 4.mp4, ..."

@@ -13,7 +13,7 @@ from tests.zoo.runner.in_memory import BrightOrDark, InMemoryLoader, add_noise, 
 from zoo.runner.folder import RunFolder
 from zoo.runner.observers import Observers
 from zoo.runner.progress import Progress
-from zoo_registry.errors import Interrupted, NonFiniteLoss, ParameterError, RunError
+from zoo_registry.errors import Interrupted, NonFiniteLoss, ParameterError, PluginError, RunError
 from zoo_registry.protocols import Objective
 
 SGD = {"name": "sgd", "params": {"lr": 0.1, "momentum": 0.9}}
@@ -173,6 +173,15 @@ def test_an_objective_that_the_task_does_not_have_is_named(tmp_path):
     with pytest.raises(ParameterError, match=r"optim\.per_objective names 'generator'") as caught:
         train(tmp_path, Duel(), schema)
     assert "critic, maker" in str(caught.value)
+
+
+def test_an_objective_without_a_total_is_named(tmp_path):
+    class Partial(BrightOrDark):
+        def loss(self, batch, shared):
+            return {"main": super().loss(batch, shared)["total"]}
+
+    with pytest.raises(PluginError, match="objective 'main' returned no 'total' but main"):
+        train(tmp_path, Partial())
 
 
 def test_parameters_outside_the_state_are_refused(tmp_path):
