@@ -243,7 +243,7 @@ class Source(Entry):
 
 @dataclass(frozen=True)
 class Recipe(Entry):
-    """A recipe that can be run, copied and extended by name. `builder` is `package:path/inside/it.yaml`, read as text."""
+    """A recipe that can be run and extended by name. `builder` is `package:path/inside/it.yaml`, read as text."""
 
     kind: ClassVar[str] = "recipe"
 

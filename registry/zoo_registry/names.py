@@ -17,7 +17,6 @@ Example:
 from __future__ import annotations
 
 import difflib
-import os.path
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -93,6 +92,7 @@ def nearest(wanted: str, known: Iterable[str], limit: int = 3) -> list[str]:
 
     def rank(name: str) -> tuple[float, int, str]:
         ratio = difflib.SequenceMatcher(None, name, wanted).ratio()
-        return -ratio, -len(os.path.commonprefix((name, wanted))), name
+        alike = next((at for at, (a, b) in enumerate(zip(name, wanted, strict=False)) if a != b), len(name))
+        return -ratio, -alike, name
 
     return sorted(near, key=rank)[:limit]
