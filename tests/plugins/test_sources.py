@@ -281,7 +281,7 @@ def test_an_odd_size_is_an_error(tmp_path: Path) -> None:
         motions(split="train", cache=tmp_path, size=33)
 
 
-# ------------------------------------------------------------------------------------------------- shapes, caches, plugin
+# --------------------------------------------------------------------------------------------- shapes, caches, plugin
 
 
 def test_shapes_are_a_thousand_pictures_of_ten_classes(tmp_path: Path) -> None:
@@ -323,6 +323,9 @@ def test_two_writers_at_once_agree(tmp_path: Path) -> None:
 
 
 def test_declaring_the_sources_imports_nothing_heavy() -> None:
-    code = "import sys, zoo_plugins.sources.plugin as p; print(len(list(p.zoo_sources())), {'torch', 'av', 'numpy'} & {*sys.modules})"
+    code = (
+        "import sys, zoo_plugins.sources.plugin as plugin;"
+        "print(len(list(plugin.zoo_sources())), {'torch', 'av', 'numpy'} & {*sys.modules})"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "4 set()"

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from zoo.recipe import check_recipe, load_recipe
-from zoo.runner.evaluate import Evaluation, evaluate
+from zoo.runner.evaluation import Evaluation, evaluate
 from zoo.runner.folder import RunFolder
 from zoo.runner.loop import fit
 from zoo.runner.pipeline import Pipeline, assemble

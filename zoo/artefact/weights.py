@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,15 @@ def write_weights(module: Module, path: Path) -> WeightsFile:
 
     state = _apart({key: _on_cpu(key, value) for key, value in module.state_dict().items()})
     save_file(state, path, metadata={"format": "pt"})
+    path.chmod(_mode_of_new_files())
     return WeightsFile(sha256=sha256_of(path), bytes=path.stat().st_size)
+
+
+def _mode_of_new_files() -> int:
+    """What the user's umask says; safetensors writes files that only their owner can read, useless on a shared disk."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _on_cpu(key: str, value: object) -> Tensor:

@@ -35,9 +35,9 @@ def evaluate(
     """Measure a model or a run on a split of data."""
     import json
 
-    from zoo.runner.evaluation import evaluate_model
+    from zoo.runner.evaluate_saved import evaluate_saved
 
-    metrics = evaluate_model(
+    metrics = evaluate_saved(
         model, source=data, overrides=overrides, split=split, views=views, batch=batch, device=device
     )
     if as_json:

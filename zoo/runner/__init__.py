@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.runner.device import choose_device
-    from zoo.runner.evaluate import Evaluation, evaluate
+    from zoo.runner.evaluation import Evaluation, evaluate
     from zoo.runner.folder import RunFolder
     from zoo.runner.loop import FitResult, fit
     from zoo.runner.progress import Progress
 
 _HOMES = {
-    "Evaluation": "zoo.runner.evaluate",
+    "Evaluation": "zoo.runner.evaluation",
     "FitResult": "zoo.runner.loop",
     "Progress": "zoo.runner.progress",
     "RunFolder": "zoo.runner.folder",
-    "evaluate": "zoo.runner.evaluate",
+    "evaluate": "zoo.runner.evaluation",
     "fit": "zoo.runner.loop",
     "choose_device": "zoo.runner.device",
 }

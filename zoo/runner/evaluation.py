@@ -1,100 +1,151 @@
-"""Measures a model or a run on a split of data: what `zoo evaluate` does."""
+"""Measures a model on a split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from zoo.runner.pipeline import open_splits
-from zoo_registry.errors import RunError
+import torch
+
+from zoo.runner.device import autocast
+from zoo.runner.progress import Progress
+from zoo.runner.seeds import mixed_seed
+from zoo_registry.protocols import Batch, Figure, Task
 
 if TYPE_CHECKING:
-    from zoo.model import ZooModel
-    from zoo.recipe import LoadedRecipe
+    from zoo.data import Loader
 
 
-def evaluate_model(
-    reference: str,
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out.
+
+    Attributes:
+        metrics: the task's measures by name.
+        figures: the task's pictures, one for each title; empty unless asked for.
+        samples: how many were measured.
+        seconds: how long it took, decoding included.
+    """
+
+    metrics: dict[str, float]
+    figures: list[Figure] = field(default_factory=list)
+    samples: int = 0
+    seconds: float = 0.0
+
+
+def evaluate(
+    task: Task,
+    model: Callable[..., Any],
+    loader: Loader,
     *,
-    source: str | None = None,
-    overrides: Sequence[str] = (),
-    split: str = "val",
-    views: int | None = None,
-    batch: int = 8,
-    device: str = "auto",
-) -> dict[str, float]:
-    """Metrics of a model on a split.
+    preprocess: Callable[[Batch], Batch],
+    device: torch.device,
+    precision: str = "auto",
+    progress: Progress | None = None,
+    figures: bool = False,
+    title: str = "",
+    between: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Measure a model on a split; the views of a sample are predicted one after the other and merged by the task.
+
+    A sample of which only some views arrived is left out, as one of which none arrived. What a task draws at random
+    while it predicts is the same every time.
 
     Args:
-        reference: what `zoo.load` takes.
-        source: name of a source; without it the data of the run's own recipe, which must then lie beside the model.
-        overrides: parameters of the source, as `"path=films.csv"`.
-        split: `train`, `val` or `test`.
-        views: clips per film; by default the recipe's, else 1.
-        batch: films per batch.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        task: says what to predict and measure.
+        model: `task.result()`, or anything called the same way: a compressed module, an exported file.
+        loader: batches for evaluation; rows are sample-major, the views of a sample adjacent.
+        preprocess: from uint8 clips to what the model takes, on the device.
+        device: where the model is.
+        precision: auto, fp32 or bf16.
+        progress: shows how far it is.
+        figures: make the task's pictures too.
+        title: what progress calls it; the split's name by default.
+        between: called after every batch; may raise to stop.
 
     Returns:
-        The task's metrics by name, and `samples`.
+        The task's measures and pictures.
 
-    Raises:
-        ZooError: no data, or labels that the model does not know.
+    Example:
+        >>> evaluate(task, task.result(), loader, preprocess=preprocess, device=device).metrics    # doctest: +SKIP
+        {'accuracy': 0.98, ...}
     """
-    from zoo.build import build
-    from zoo.data import Loader, Preprocess, Quarantine
-    from zoo.model import load
-    from zoo.runner.device import choose_device
-    from zoo.runner.evaluate import evaluate
-    from zoo.runner.progress import Progress
-    from zoo_registry.catalog import cache_folder, catalog
+    started, samples = time.perf_counter(), 0
+    views = int(getattr(loader, "views", 1))
+    metrics, pictures = task.metrics(), _Pictures()
+    progress = progress or Progress(quiet=True)
+    watched = progress.task(title or loader.split.name, len(loader), unit="batches")
+    with watched, _evaluation_mode(task, model, device), autocast(device, precision):
+        for arrived in loader.epoch(0):
+            batch = complete_samples(arrived, views)
+            if len(batch):
+                batch = preprocess(batch.to(device, non_blocking=True))
+                seen = [batch.rows(slice(view, None, views)) for view in range(views)]
+                said = [task.predict(model, rows) for rows in seen]
+                outputs = said[0] if views == 1 else task.merge(said)
+                metrics.update(outputs, seen[0])
+                if figures:
+                    pictures.add(task.figures(outputs, seen[0]))
+                samples += len(seen[0])
+            watched.advance()
+            between()
+        measured = {name: float(value) for name, value in metrics.compute().items()}
+    return Evaluation(measured, pictures.all(), samples, time.perf_counter() - started)
 
-    where = choose_device(device)
-    model = load(reference, device=where)
-    if model.task is None:
-        raise RunError(f"{reference} was saved without a task, so nothing can measure it")
-    loaded = _loaded(model, reference, source, overrides, split)
-    recipe = loaded.schema
-    provided = {"seed": recipe.run.seed, "cache": cache_folder(), "base": loaded.base, "clip": model.clip}
-    opened = open_splits(recipe, provided, labels=model.labels or None)
-    if split not in opened:
-        raise RunError(f"the recipe of {reference} names no data.{split}", hint="say --data SOURCE")
-    described = {"model": model.network, "losses": {}, "labels": model.labels or opened[split].labels}
-    described |= {"num_classes": model.num_classes, "inputs": model.inputs, "audio": model.audio}
-    task = build(catalog().resolve("task", model.task["name"]), model.task.get("params", {}), provided | described)
-    loader = Loader(
-        opened[split],
-        inputs=model.inputs,
-        clip=model.clip,
-        audio=model.audio,
-        batch=batch,
-        views=views or recipe.data.views,
-        train=False,
-        workers=recipe.data.workers,
-        on_bad=recipe.data.on_bad,
-        quarantine=Quarantine(None),
-        max_bad=recipe.data.max_bad,
+
+def complete_samples(batch: Batch, views: int) -> Batch:
+    """The rows of samples of which every view is there; the batch itself when that is all of them."""
+    if views == 1:
+        return batch
+    index = batch.index.tolist()
+    kept = [row for row, sample in enumerate(index) if index.count(sample) == views]
+    if len(kept) == len(index):
+        return batch
+    return Batch(
+        {key: value[kept] for key, value in batch.inputs.items()},
+        {key: _take(value, kept) for key, value in batch.targets.items()},
+        batch.index[kept],
+        batch.view[kept],
     )
-    with Progress() as progress:
-        preprocess = Preprocess(model.clip).to(where)
-        measured = evaluate(
-            task, model, loader, preprocess=preprocess, device=where, precision=recipe.run.precision, progress=progress
-        )
-    loader.close()
-    return {**measured.metrics, "samples": measured.samples}
 
 
-def _loaded(model: ZooModel, reference: str, source: str | None, overrides: Sequence[str], split: str) -> LoadedRecipe:
-    """The recipe whose data is measured: the run's own, or one made of the named source."""
-    from zoo.runner.stages import load_checked
+def _take(value: Any, rows: list[int]) -> Any:
+    return [value[row] for row in rows] if isinstance(value, list) else value[rows]
 
-    if source is not None and model.task is not None:
-        recipe = {"zoo": 1, "task": model.task["name"], "model": model.name, "data": {split: {"name": source}}}
-        return load_checked(recipe, [f"data.{split}.params.{text}" for text in overrides])
-    for folder in (Path(reference), Path(reference).parent):
-        if (folder / "recipe.resolved.yaml").is_file():
-            return load_checked(folder / "recipe.resolved.yaml")
-    raise RunError(
-        f"nothing says on which data to measure {reference}",
-        hint="say --data SOURCE --set path=...; a run brings its own",
-    )
+
+class _Pictures:
+    """Figures by title; those of one title are added up."""
+
+    def __init__(self) -> None:
+        self._by_title: dict[str, Any] = {}
+
+    def add(self, figures: Sequence[Figure]) -> None:
+        for figure in figures:
+            known = self._by_title.get(figure.title)
+            self._by_title[figure.title] = figure if known is None else known + figure
+
+    def all(self) -> list[Figure]:
+        return list(self._by_title.values())
+
+
+@contextmanager
+def _evaluation_mode(task: Task, model: Callable[..., Any], device: torch.device) -> Iterator[None]:
+    """No gradients, eval mode, own random numbers; everything as before afterwards.
+
+    `no_grad` rather than `inference_mode`: a tensor that a model caches on its first call (position tables) would
+    be an inference tensor, and the next training step that meets it would fail.
+    """
+    modules = [module for module in {task.state, model} if isinstance(module, torch.nn.Module)]
+    training = [part for module in modules for part in module.modules() if part.training]
+    with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(mixed_seed("evaluation"))
+        for module in modules:
+            module.eval()
+        try:
+            yield
+        finally:
+            for part in training:
+                part.training = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zoo.runner.checkpoint import Checkpoint
+from zoo.runner.checkpoint import Checkpoint, Checkpoints, checkpoint_name
 from zoo_registry.errors import NonFiniteLoss, RunError
 
 if TYPE_CHECKING:
@@ -123,6 +123,19 @@ def load_state(task: Task, checkpoint: Checkpoint) -> None:
         task.state.load_state_dict(_below(checkpoint.tensors, STATE), strict=True)
     except RuntimeError as error:
         raise RunError(f"checkpoint {checkpoint.name} does not fit the task: {error}") from error
+
+
+def load_best(task: Task, checkpoints: Checkpoints) -> None:
+    """Put `task.state` to its best epoch of a run, or to the newest checkpoint where nothing was monitored.
+
+    A run that trained nothing has no checkpoint, and its task stays as it is.
+    """
+    newest = checkpoints.newest()
+    if newest is None:
+        return
+    step = newest.record["monitor"]["best_step"]
+    best = newest.name if step is None else checkpoint_name(step, epoch_end=True)
+    load_state(task, newest if best == newest.name else checkpoints.read(best, STATE))
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

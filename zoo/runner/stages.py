@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from zoo.data import Loader
     from zoo.report import Table
-    from zoo.runner.evaluate import Evaluation
+    from zoo.runner.evaluation import Evaluation
     from zoo.runner.pipeline import Pipeline
     from zoo_registry.protocols import Batch, Figure
 
@@ -187,7 +187,7 @@ class _Stages:
         self.summary["quarantined"] = len(self.pipeline.quarantine)
 
     def _measure(self, module: Module, loader: Loader, *, figures: bool = False) -> Evaluation:
-        from zoo.runner.evaluate import evaluate
+        from zoo.runner.evaluation import evaluate
 
         return evaluate(
             self.pipeline.task,
@@ -345,10 +345,13 @@ class _Stages:
         self._write_summary()
 
     def _write_lock(self) -> None:
+        import torch
+
         from zoo.data import fingerprint
 
         self.facts: dict[str, Any] = {
-            "data": {name: fingerprint(split) for name, split in self.pipeline.splits.items()}
+            "threads": torch.get_num_threads(),
+            "data": {name: fingerprint(split) for name, split in self.pipeline.splits.items()},
         }
         if self.pipeline.weights is not None:
             self.facts["weights"] = {"uri": self.pipeline.weights.uri, "sha256": self.pipeline.weights.sha256}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.recipe.schema import RecipeSchema
 from zoo.runner.checkpoint import Checkpoints, DamagedCheckpoint, checkpoint_name
-from zoo.runner.evaluate import evaluate
+from zoo.runner.evaluation import evaluate
 from zoo.runner.folder import RunFolder
 from zoo.runner.losses import Losses, Mean
 from zoo.runner.monitor import Monitor

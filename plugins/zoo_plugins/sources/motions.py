@@ -141,8 +141,9 @@ def _generator(*purpose: object) -> torch.Generator:
 
 
 def _encode(path: Path, film: Tensor) -> None:
-    # Slower presets bring x264's macroblock tree, whose output differs from one run to the next.
-    options = {"crf": "18", "preset": "superfast"}
+    # Every frame is a keyframe of constant quality: what prediction between frames leaves behind (other blur, other
+    # blocks) tells a network the motion from a single frame. Measured: 32 % instead of 17 % on six classes.
+    options = {"qp": "24", "g": "1", "preset": "superfast"}
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=options)
         stream.height, stream.width, stream.pix_fmt = film.shape[1], film.shape[2], "yuv420p"

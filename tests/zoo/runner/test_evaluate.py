@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tests.zoo.runner.in_memory import CPU, BrightOrDark, InMemoryLoader, to_float
-from zoo.runner.evaluate import complete_samples, evaluate
+from zoo.runner.evaluation import complete_samples, evaluate
 from zoo_registry.protocols import Batch, FilmStrip, Matrix, Strip
 
 
