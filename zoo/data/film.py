@@ -234,8 +234,9 @@ def _refuse_cut_off(film: Film) -> None:
         last = index[-1]
         if last.pos + last.size > size:
             raise undecodable(film.path, f"it is cut off: {size:,} bytes, of at least {last.pos + last.size:,}")
+    # Only in AVI: the frames that an MP4 counts may be more than its edit list shows.
     rate, base, duration = video.average_rate, video.time_base, video.duration
-    if rate and base and duration and video.frames / rate > duration * base + 1:
+    if not film.has_clock and rate and base and duration and video.frames / rate > duration * base + 1:
         held, promised = float(duration * base), float(video.frames / rate)
         raise undecodable(film.path, f"it is cut off: {held:.1f} s, of {promised:.1f} s")
 

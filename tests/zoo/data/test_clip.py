@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import av
 import numpy as np
 import pytest
 import torch
 
 from tests.zoo.data.films import WriteFilm, numbers
-from zoo.data import read_clip, view_position
+from zoo.data import probe, read_clip, view_position
 from zoo.data.clip import View, read_views
 from zoo.data.film import open_film
 from zoo_registry import ClipSpec
@@ -65,6 +67,20 @@ def test_a_variable_frame_rate_shows_what_a_viewer_saw(numbered_film: WriteFilm)
 def test_a_clock_that_starts_late_counts_from_the_first_frame(numbered_film: WriteFilm) -> None:
     film = numbered_film("late.mkv", frames=5, times=[5000, 5100, 5200, 5300, 5400])
     assert numbers(read_clip(film, spec(frames=3), start=0.1, position=0.0)) == [1, 2, 3]
+
+
+def test_an_edit_list_shows_only_its_part(numbered_film: WriteFilm) -> None:
+    """Cut on a phone, a film keeps all its frames; the list says which to show (ISO/IEC 14496-12, 8.6.6)."""
+    film = numbered_film(frames=25, rate=5)
+    content = bytearray(film.read_bytes())
+    entry = content.index(b"elst") + 12  # after the type: version and flags, then the number of entries
+    duration, media_time = struct.unpack_from(">Ii", content, entry)
+    assert duration == 5000
+    ticks = 10240 // 5  # of the track's clock, a frame
+    struct.pack_into(">Ii", content, entry, 2000, media_time + 5 * ticks)
+    film.write_bytes(content)
+    assert probe(film).seconds == pytest.approx(2.0)
+    assert numbers(read_clip(film, spec(frames=10))) == [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 
 
 def test_avi_without_presentation_times_keeps_display_order(numbered_film: WriteFilm) -> None:
