@@ -73,12 +73,14 @@ def test_the_exported_file_answers_like_the_model(quickstart: Path) -> None:
 
 def test_a_finished_run_predicts_what_a_film_shows(quickstart: Path, cache: Path) -> None:
     films = [
-        film for motion in ("left", "up", "clockwise") for film in sorted(cache.glob(f"motions/*/*_{motion}.mp4"))[:2]
+        film
+        for motion in ("left", "up", "counter_clockwise")
+        for film in sorted(cache.glob(f"motions/*/*_{motion}.mp4"))[:2]
     ]
     done = zoo("predict", quickstart, "--json", *films, cwd=quickstart)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     said = [row["top5"][0]["label"] for row in rows]
-    assert said == ["left", "left", "up", "up", "clockwise", "clockwise"]
+    assert said == ["left", "left", "up", "up", "counter_clockwise", "counter_clockwise"]
 
 
 def test_evaluating_a_run_again_gives_its_numbers(quickstart: Path) -> None:
