@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from zoo_registry.errors import ArtefactError, DataError, NameProblem, Problem, UndecodableMedia
+from zoo_registry.errors import ArtefactError, DataError, NameProblem, Problem, UndecodableMedia, ZooError
 from zoo_registry.names import reference_kind
 from zoo_registry.protocols import Batch, Sample, Task, select_rows
 
@@ -77,7 +77,7 @@ class ZooModel(nn.Module):
         """
         return self.network(*inputs)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # what a network keeps from inference mode could not be trained with later
     def predict(
         self,
         media: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
@@ -204,8 +204,8 @@ def load(
             folder (`./runs/x`, or `runs/x` where no model is called so); a URI (`file:runs/x/model`,
             `hf://org/name@commit`).
         pretrained: for names: published weights (those of the tag, else the first), or random ones.
-        num_classes: for names: outputs of the head. Where it is not what the weights were trained for, the head starts
-            from random values and a warning says so.
+        num_classes: for names: outputs of the head; by default as many as the published weights have. Where it is not
+            what the weights were trained for, the head starts from random values and a warning says so.
         device: where the model goes.
 
     Returns:
@@ -214,6 +214,7 @@ def load(
     Raises:
         UnknownName: no such name; the hint has the nearest ones.
         ArtefactError: weights that cannot be trusted or do not fit, or a name without published weights.
+        ParameterError: `num_classes` is needed, because no published weights say it.
         HubError: a store that cannot be reached.
 
     Example:
@@ -227,11 +228,11 @@ def load(
 
         try:
             return load_by_name(text, pretrained=pretrained, num_classes=num_classes, device=device)
-        except NameProblem:
+        except NameProblem as error:
             # `runs/x` has the form of a name, and is what people type for the run of that name: a name that nobody
             # has may be a folder. Names come first, so a folder never hides a model.
             if not _holds_model(Path(text)):
-                raise
+                raise _neither_name_nor_folder(text, error) from None
     if not pretrained or num_classes is not None:
         raise ArtefactError(
             f"{text!r} brings its own weights and classes",
@@ -255,6 +256,19 @@ def _load_from(uri: str, device: str | torch.device) -> ZooModel:
             hint="weights of other projects go into a model of the catalogue: `model.weights` of a recipe",
         )
     return load_model(folder, device=device, uri=fetched.uri)
+
+
+def _neither_name_nor_folder(text: str, error: NameProblem) -> ZooError:
+    """What to say of a reference that is no name of a model, and no folder of one."""
+    folder = Path(text)
+    if (folder / "recipe.resolved.yaml").is_file():
+        return ArtefactError(f"the run {text} left no model", hint=f"zoo run --resume {text} goes on with it")
+    if folder.is_dir():
+        return ArtefactError(f"the folder {text} holds no model", hint="give the folder of a run, or its model folder")
+    if "/" not in text:
+        return error
+    problem = error.problems[0]
+    return type(error)(f"{problem.message}, and there is no folder {text}", hint=problem.hint)
 
 
 def _holds_model(folder: Path) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 
 from zoo_registry.entries import Entry, Family
@@ -74,10 +75,11 @@ def _items(hook: Callable[[], object], kind: str, plugin: PluginRecord, problems
     items: list[object] = []
     torch_was_there = "torch" in sys.modules
     try:
-        returned = hook()
-        if isinstance(returned, Iterable) and not isinstance(returned, str | bytes):
-            items.extend(returned)
-        else:
+        with redirect_stdout(sys.stderr):
+            returned = hook()
+            listed = isinstance(returned, Iterable) and not isinstance(returned, str | bytes)
+            items.extend(returned if listed else ())  # type: ignore[arg-type]
+        if not listed:
             what = "nothing" if returned is None else f"a {type(returned).__name__}"
             problems.append(plugin.problem(f"{HOOKS[kind]} returned {what}", "return a list of records"))
     except KeyboardInterrupt:

@@ -100,6 +100,9 @@ class Weights:
         metrics: what the publisher claims, by the name of the metric.
         licence: SPDX identifier; None is shown as unknown.
         clip: the clip spec these weights want, when not the model's own.
+        convert: import string of `(state: Mapping[str, Tensor], module) -> Mapping[str, Tensor]`, where the publisher's
+            keys are not the module's. What it gives must fit key by key; only the last layer may be missing, and then
+            starts from random values.
     """
 
     tag: str
@@ -109,6 +112,7 @@ class Weights:
     metrics: Mapping[str, float] = field(default_factory=dict)
     licence: str | None = None
     clip: ClipSpec | None = None
+    convert: str | None = None
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,8 @@ def _model_faults(model: Model) -> Iterator[str]:
             yield f"source {weights.source!r} of weights {weights.tag!r} is not a URI"
         if weights.sha256 is not None and not _SHA256.fullmatch(str(weights.sha256)):
             yield f"sha256 {weights.sha256!r} of weights {weights.tag!r} is not 6 to 64 hexadecimal digits"
+        if weights.convert is not None and not _is_import_string(weights.convert):
+            yield f"{_no_import_string('convert', weights.convert)} (weights {weights.tag!r})"
 
 
 def _is_import_string(value: Any) -> bool:

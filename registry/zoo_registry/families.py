@@ -25,7 +25,7 @@ from zoo_registry.entry_rules import faults
 from zoo_registry.errors import Problem
 from zoo_registry.plugin_record import PluginRecord, told
 
-FORMAT = 1
+FORMAT = 2
 
 
 def cache_folder() -> Path:

@@ -99,9 +99,7 @@ class Listed:
     def _unusable(self, attribute: str, text: str, why: str) -> PluginError:
         message = f"the {attribute} of {self.entry.kind} {self.name}, {text!r}, cannot be imported: {why}"
         what = self.plugin.distribution or self.plugin.module
-        return PluginError(
-            message, where=self.plugin.where, hint=f"mend or upgrade {what}; `zoo plugins` lists its problems"
-        )
+        return PluginError(message, where=self.plugin.where, hint=f"mend or upgrade {what}")
 
 
 def _importable(module: str) -> bool:

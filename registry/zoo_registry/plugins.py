@@ -20,6 +20,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from types import ModuleType
@@ -89,7 +90,8 @@ def _import(record: PluginRecord) -> ModuleType:
         raise NotUsable(
             record.problem(message, f'write {record.namespace} = "{module}", the module that holds the hooks')
         )
-    module_object = importlib.import_module(record.module)
+    with redirect_stdout(sys.stderr):  # what a plugin prints must not end up in the output of `zoo models --json`
+        module_object = importlib.import_module(record.module)
     if not isinstance(module_object, ModuleType):
         raise NotUsable(
             record.problem(f"{record.module} put something else than a module in its place", "leave it a module")

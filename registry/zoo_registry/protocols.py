@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +72,8 @@ class Sample:
         media: path or URI of the film or picture.
         targets: what is known about it. Class names are strings and become indices (`label_b`), lists of class
             names become multi-hot rows (`label_bk`). `boxes_n4` are corners x1 y1 x2 y2 in 0..1 of the displayed frame.
+            `clip_bcthw` is the path of the film that should come out: decoded, placed and cropped like the input clip,
+            of which it has to show the same moments, and float 0..1 without mean and std.
             A key whose shape starts with b is stacked over the batch, any other stays a list with one item a sample.
         start, end: span in seconds, None for the whole film.
         key: what a person recognises it by; the path when empty.
@@ -151,9 +153,12 @@ def _map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 class Augment(Protocol):
     """A change of training batches, on their device.
 
-    Draws parameters per sample from `generator` (on the batch's device), the same for every frame of a clip; moves
-    boxes, masks and target clips along. Takes clips as uint8 0..255 or float 0..1 and returns either; never changes
-    the batch it was given.
+    Draws parameters per sample from `generator`, the same for every frame of a clip; moves boxes, masks and target
+    clips along. Takes clips as uint8 0..255 or float 0..1 and returns either; never changes the batch it was given.
+
+    The generator is always on the CPU: the draws are the same on every device, and Python may read them. What the
+    device needs of them goes there with `.to(device, non_blocking=True)`; nothing is read back (`.item()`, `.tolist()`,
+    `if tensor`, a mask as an index), which would make every step wait for the device.
     """
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
@@ -190,6 +195,9 @@ class Metrics(Protocol):
 
     def compute(self) -> Mapping[str, float]:
         """The measures so far; NaN where nothing was seen."""
+
+    def merge(self, other: Self) -> None:
+        """Take in what another has seen of the same split, such as another process; the other stays as it is."""
 
     def reset(self) -> None:
         """Forget everything."""

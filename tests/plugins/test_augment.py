@@ -69,6 +69,17 @@ def test_the_same_seed_gives_the_same_clips(augment):
 
 
 @each_augmentation
+def test_nothing_is_read_back_from_the_device(augment):
+    """Tensors of the meta device have no values: reading one is an error, as it is a wait on a GPU."""
+    clips, boxes = painted([(4, 6, 20, 20), (10, 10, 50, 30)])
+    batch = batch_of(clips, boxes_n4=boxes, clip_bcthw=clips)
+    here, there = augment(batch, seeded()), augment(batch.to("meta"), seeded())
+    assert there.inputs["clip_bcthw"].device.type == "meta"
+    assert there.inputs["clip_bcthw"].shape == here.inputs["clip_bcthw"].shape
+    assert [boxes.shape for boxes in there.targets["boxes_n4"]] == [boxes.shape for boxes in here.targets["boxes_n4"]]
+
+
+@each_augmentation
 def test_every_frame_of_a_clip_is_changed_alike(augment):
     still = random_clips(8)[:, :, :1].expand(-1, -1, 4, -1, -1)
     clips = augment(batch_of(still), seeded()).inputs["clip_bcthw"]

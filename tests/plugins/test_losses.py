@@ -45,6 +45,16 @@ def test_class_weights_must_fit_the_model():
         cross_entropy(class_weights=[1.0, 2.0])(LOGITS, torch.tensor([0, 2]))
 
 
+def test_class_weights_go_to_a_device_once(monkeypatch):
+    loss, label_b = cross_entropy(class_weights=[3.0, 1.0, 1.5]), torch.tensor([0, 2])
+    with torch.inference_mode():
+        evaluated = loss(LOGITS, label_b)
+    monkeypatch.delattr(torch, "tensor")
+    trained = loss(LOGITS.clone().requires_grad_(), label_b)
+    trained.backward()  # weights made by an evaluation serve training too
+    assert trained.item() == evaluated.item()
+
+
 def test_mse_is_the_mean_square():
     assert float(mse()(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 0.0]))) == pytest.approx(13 / 3)
 

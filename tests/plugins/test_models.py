@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
 from torchvision.models import get_model, get_model_weights
 
+import zoo
 from zoo.build import build
+from zoo.pretrained import clip_of
 from zoo_plugins.timm.index import clip_spec
 from zoo_registry import ClipSpec, Model
 from zoo_registry.catalog import catalog
-from zoo_registry.errors import ParameterError
+from zoo_registry.errors import ArtefactError, ParameterError
 from zoo_registry.names import BARE, TAG
+from zoo_registry.protocols import Fetched
 
 TORCHVISION = torchvision.models.list_models(module=torchvision.models.video)
 each_torchvision_model = pytest.mark.parametrize("name", TORCHVISION)
@@ -153,6 +158,65 @@ def test_a_frame_encoder_is_the_mean_of_timms_features():
         assert torch.allclose(model(clip_bcthw), model.head(by_frame.mean(0)), atol=1e-6)
         backwards = model(clip_bcthw.flip(2))
         assert torch.allclose(model(clip_bcthw), backwards, atol=1e-6)
+
+
+def published(name: str, tag: str, classes: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """timm's own network with random weights, put where the tag's published ones would be fetched from."""
+    theirs = timm.create_model(name, pretrained=False, num_classes=classes).eval()
+    save_file(theirs.state_dict(), folder / "model.safetensors")
+
+    def fetch(uri: str, *, files: object = None) -> Fetched:
+        assert uri == f"hf://timm/{name}.{tag}"
+        return Fetched(folder, uri)
+
+    monkeypatch.setattr("zoo.pretrained.fetch", fetch)
+    return theirs
+
+
+images = pytest.mark.parametrize(("name", "tag"), [("test_resnet", "r160_in1k"), ("test_vit", "r160_in1k")])
+
+
+@images
+def test_a_clip_of_one_frame_gets_timms_own_logits(name, tag, tmp_path, monkeypatch):
+    theirs = published(name, tag, 1000, tmp_path, monkeypatch)
+    ours = zoo.load(f"timm/{name}.{tag}")
+    frames_bchw = torch.randn(2, 3, 160, 160)
+    with torch.no_grad():
+        assert torch.allclose(ours(frames_bchw[:, :, None]), theirs(frames_bchw), atol=1e-5)
+
+
+@images
+def test_image_weights_for_other_classes_leave_only_the_head_random(name, tag, tmp_path, monkeypatch):
+    theirs = published(name, tag, 1000, tmp_path, monkeypatch)
+    with pytest.warns(UserWarning, match=r"head\.weight, head\.bias start from random .* 1000 classes, not for 5"):
+        ours = zoo.load(f"timm/{name}.{tag}", num_classes=5)
+    frames_bchw = torch.randn(2, 3, 160, 160)
+    with torch.no_grad():
+        features = theirs.forward_head(theirs.forward_features(frames_bchw), pre_logits=True)
+        assert torch.allclose(ours.network.backbone(frames_bchw), features, atol=1e-5)
+
+
+def test_image_weights_without_a_classifier_leave_only_the_head_random(tmp_path, monkeypatch):
+    published("test_resnet", "r160_in1k", 0, tmp_path, monkeypatch)
+    with pytest.warns(UserWarning, match="the weights are without a classifier, not for 5"):
+        zoo.load("timm/test_resnet.r160_in1k", num_classes=5)
+
+
+def test_image_weights_of_another_backbone_are_refused(tmp_path, monkeypatch):
+    theirs = published("test_resnet", "r160_in1k", 1000, tmp_path, monkeypatch)
+    state = theirs.state_dict()
+    del state["conv1.0.weight"]
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(ArtefactError, match=r"'backbone\.conv1\.0\.weight' .* is missing from the file"):
+        zoo.load("timm/test_resnet.r160_in1k")
+
+
+def test_weights_of_a_tag_are_seen_as_timm_prepares_images_for_them():
+    name = "convnext_base.clip_laion2b_augreg_ft_in12k_in1k_384"
+    config = timm.models.get_pretrained_cfg(name)
+    clip = clip_of(catalog().resolve("model", "timm/convnext_base"), name.partition(".")[2])
+    assert (clip.height_width, clip.mean, clip.std) == ((384, 384), config.mean, config.std)
+    assert clip.mean != entry_of("timm/convnext_base").clip.mean
 
 
 def test_a_backbone_for_one_size_is_built_for_the_clips_size():

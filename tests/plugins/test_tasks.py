@@ -43,6 +43,29 @@ def measured(said, true, labels=LABELS, **options):
     return metrics.compute()
 
 
+def test_metrics_of_parts_merge_into_those_of_the_whole():
+    task = task_of(labels=tuple("abcdefg"), losses={"loss": nn.functional.cross_entropy})
+    logits_bk = torch.randn(30, 7, generator=torch.Generator().manual_seed(0))
+    label_b = torch.randint(0, 7, (30,), generator=torch.Generator().manual_seed(1))
+
+    def seen(rows):
+        metrics = task.metrics()
+        if len(label_b[rows]):
+            metrics.update({"logits_bk": logits_bk[rows]}, batch_of(logits_bk[rows], label_b=label_b[rows]))
+        return metrics
+
+    merged, part, whole = seen(slice(0, 0)), seen(slice(11, 30)), seen(slice(0, 30)).compute()
+    before = part.compute()
+    for metrics in (seen(slice(0, 11)), part, seen(slice(0, 0))):
+        merged.merge(metrics)
+    assert merged.compute() == pytest.approx(whole, nan_ok=True)
+    assert part.compute() == pytest.approx(before, nan_ok=True)
+    merged.update({"logits_bk": logits_bk[:5]}, batch_of(logits_bk[:5], label_b=label_b[:5]))  # and goes on counting
+    again = seen(slice(0, 30))
+    again.merge(seen(slice(0, 5)))
+    assert merged.compute() == pytest.approx(again.compute(), nan_ok=True)
+
+
 def test_it_is_a_task():
     assert isinstance(task_of(), Task)
 

@@ -40,6 +40,10 @@ GOOD = "Model('good', 'atlas.nets:good')"
         ("Model('bad', 'a.b:c', weights=(Weights(tag='K400', source='hf://a/b'),))", "tag 'K400' is not"),
         ("Model('bad', 'a.b:c', weights=(Weights(tag='t', source='hf://a'),) * 2)", "tag 't' occurs twice"),
         (
+            "Model('bad', 'a.b:c', weights=(Weights(tag='t', source='hf://a', convert='a.b'),))",
+            "convert 'a.b' is not an import string",
+        ),
+        (
             "Model('bad', 'a.b:c', weights=(Weights(tag='t', source='nowhere'),))",
             "source 'nowhere' of weights 't' is not a URI",
         ),

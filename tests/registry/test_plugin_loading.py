@@ -54,6 +54,23 @@ def test_a_distribution_that_is_on_the_path_twice_counts_where_it_is_imported_fr
     assert printed.strip() == "[('1.0', 'loaded')]"
 
 
+def test_what_a_plugin_prints_stays_out_of_the_output(site, capsys):
+    site.plugin(
+        "chatty",
+        """
+        print("hello from the module")
+        @hookimpl
+        def zoo_losses():
+            print("hello from the hook")
+            yield Loss("huber", builder="zoo_chatty:huber")
+    """,
+    )
+    assert [listed.name for listed in site.catalog().list("loss")] == ["chatty/huber"]
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "hello from the hook" in said.err
+
+
 def test_an_import_error_names_plugin_module_and_line(site):
     site.plugin("atlas", "import a_package_nobody_has")
     site.plugin("fine", GOOD)

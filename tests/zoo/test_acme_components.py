@@ -69,6 +69,11 @@ def test_about_half_of_the_films_are_flipped_and_the_given_batch_stays() -> None
     assert (given.inputs["clip_bcthw"][:, 0, 0, 0, 0] == 0).all()
 
 
+def test_films_are_flipped_on_any_device_by_the_same_draws() -> None:
+    batch = make("augmentation", "temporal_flip")(counting(8).to("meta"), torch.Generator().manual_seed(0))
+    assert batch.inputs["clip_bcthw"].device.type == "meta"
+
+
 # --------------------------------------------------------------------------------------- focal
 
 

@@ -313,6 +313,20 @@ def test_the_overlap_is_that_of_the_largest_box(run: Run) -> None:
     assert metrics.compute() == {"iou": 0.5}
 
 
+def test_two_halves_of_a_split_merge_into_the_whole() -> None:
+    from zoo_acme.running_means import RunningMeans
+
+    def means(*values: float) -> RunningMeans:
+        running = RunningMeans(("score",), lambda outputs, batch: outputs)
+        running.update({"score": torch.tensor(values)}, None)
+        return running
+
+    first, second = means(1.0, math.nan), means(2.0, 6.0)
+    first.merge(second)
+    assert first.compute() == {"score": 3.0}
+    assert second.compute() == {"score": 4.0}
+
+
 def test_the_plugin_has_no_problems() -> None:
     (plugin,) = [plugin for plugin in catalog().plugins if plugin.namespace == "acme"]
     assert plugin.status == "loaded"

@@ -41,3 +41,11 @@ def test_labels_that_the_model_does_not_know_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     with pytest.raises(DataError, match="zebra"):
         evaluate_saved(str(tmp_path / "run"), source="manifest", overrides=[f"path={tmp_path / 'films.csv'}"])
+
+
+def test_measuring_a_run_leaves_what_it_is_writing_alone(tmp_path: Path) -> None:
+    finished("clip_and_sound", tmp_path / "run")
+    being_written = tmp_path / "run/checkpoints/.step-000099.tmp"
+    being_written.mkdir()
+    evaluate_saved(str(tmp_path / "run"))
+    assert being_written.is_dir()

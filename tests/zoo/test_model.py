@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,17 @@ from zoo.artefact import save_model
 from zoo.artefact.weights import sha256_of
 from zoo.build import build
 from zoo.pretrained import load_weights
-from zoo_registry import Weights
+from zoo_registry import ClipSpec, Weights
 from zoo_registry.catalog import Listed, catalog
-from zoo_registry.errors import ArtefactError, DataError, HubError, UndecodableMedia, UnknownName
+from zoo_registry.errors import (
+    ArtefactError,
+    DataError,
+    HubError,
+    ParameterError,
+    PluginError,
+    UndecodableMedia,
+    UnknownName,
+)
 
 LABELS = ("left", "right", "up")
 
@@ -79,6 +88,16 @@ def test_a_name_without_weights_gives_random_ones_only_when_asked() -> None:
     assert type(model) is zoo.ZooModel
     assert not model.training
     assert model(torch.zeros(1, 3, 16, 32, 32)).shape == (1, 4)
+
+
+def test_a_name_with_weights_is_for_as_many_classes_as_they_are() -> None:
+    assert zoo.load("torchvision/r3d_18", pretrained=False).num_classes == 400  # Kinetics-400
+
+
+def test_a_name_whose_classes_nothing_says_asks_for_them() -> None:
+    with pytest.raises(ParameterError, match="basic/cnn3d has to know for how many classes it is") as caught:
+        zoo.load("basic/cnn3d", pretrained=False)
+    assert "num_classes=" in str(caught.value)
 
 
 def test_a_folder_whose_path_looks_like_a_name_is_loaded_where_no_model_has_it(
@@ -148,6 +167,29 @@ def test_predict_leaves_a_model_in_training_as_it_was(run: Path, film: Path) -> 
     model.predict(film)
     assert model.training
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+
+
+class Remembering(nn.Module):
+    """Keeps a tensor from its first call, as networks do with position tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.table: Tensor | None = None
+
+    def forward(self, clip_bcthw: Tensor) -> Tensor:
+        if self.table is None:
+            self.table = torch.ones(3)
+        return self.layer(clip_bcthw.mean((2, 3, 4)) * self.table)
+
+
+def test_a_model_that_predicted_can_be_trained(film: Path) -> None:
+    clip = ClipSpec(frames=2, size=32)
+    task = {"name": "tasks/classification", "params": {}}
+    model = zoo.ZooModel(Remembering(), name="basic/cnn3d", num_classes=2, clip=clip, task=task)
+    model.predict(film)
+    model(torch.ones(1, 3, 2, 32, 32)).sum().backward()
+    assert model.network.layer.weight.grad is not None
 
 
 def test_a_file_that_is_no_film_is_said_without_hints_at_a_run(run: Path, tmp_path: Path) -> None:
@@ -278,6 +320,46 @@ def test_a_model_of_ours_can_be_trained_on(run: Path) -> None:
     assert equal(module, zoo.load(run).network, but=loaded.skipped)
 
 
+def with_their_prefix(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """What a plugin's converter does: keys of the publisher to keys of the module."""
+    assert isinstance(module, nn.Module)
+    return {key.removeprefix("net."): value for key, value in state.items()}
+
+
+def foreign(state: Mapping[str, Tensor], folder: Path) -> Weights:
+    save_file({f"net.{key}": value for key, value in state.items()}, folder / "model.safetensors")
+    return Weights(tag="k400", source=f"file:{folder}/model.safetensors", convert=f"{__name__}:with_their_prefix")
+
+
+def test_weights_with_the_publishers_keys_are_converted(theirs: nn.Module, tmp_path: Path) -> None:
+    module, listed = s3d(400, (foreign(theirs.state_dict(), tmp_path),))
+    assert load_weights(module, "k400", listed=listed).skipped == ()
+    assert equal(module, theirs)
+
+
+@pytest.mark.parametrize(
+    ("missing", "fits"), [("classifier.1.", True), ("classifier.1.bias", False), ("features.0.0.0.weight", False)]
+)
+def test_converted_weights_may_lack_the_last_layer_only(
+    missing: str, fits: bool, theirs: nn.Module, tmp_path: Path
+) -> None:
+    state = {key: value for key, value in theirs.state_dict().items() if not key.startswith(missing)}
+    module, listed = s3d(10, (foreign(state, tmp_path),))
+    if fits:
+        loaded = load_weights(module, "k400", listed=listed)
+        assert (loaded.skipped, loaded.classes) == (("classifier.1.weight", "classifier.1.bias"), None)
+    else:
+        with pytest.raises(ArtefactError, match="the weights do not fit torchvision/s3d"):
+            load_weights(module, "k400", listed=listed)
+
+
+def test_a_converter_that_is_not_there_is_named(theirs: nn.Module, tmp_path: Path) -> None:
+    weights = dataclasses.replace(foreign(theirs.state_dict(), tmp_path), convert="zoo.model:nothing")
+    module, listed = s3d(400, (weights,))
+    with pytest.raises(PluginError, match=r"'zoo\.model:nothing', cannot be imported"):
+        load_weights(module, "k400", listed=listed)
+
+
 def test_an_unknown_tag_names_those_there_are(published: Path) -> None:
     module, listed = s3d(400, (Weights(tag="k400", source=f"file:{published}"),))
     with pytest.raises(UnknownName, match="k400"):
@@ -304,3 +386,16 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="not a plain file of weights"):
         load_weights(module, f"file:{path}", listed=listed)
     assert EXPLODED == []
+
+
+def test_a_run_without_a_model_is_told_from_a_name_that_nobody_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/stopped").mkdir(parents=True)
+    (tmp_path / "runs/stopped/recipe.resolved.yaml").touch()
+    with pytest.raises(ArtefactError, match="left no model") as caught:
+        zoo.load("runs/stopped")
+    assert "zoo run --resume runs/stopped" in str(caught.value)
+    with pytest.raises(UnknownName, match="there is no folder runs/nowhere"):
+        zoo.load("runs/nowhere")

@@ -167,6 +167,25 @@ def test_an_augmentation_that_draws_from_elsewhere_is_found():
         checks.test_draws_from_no_other_generator()
 
 
+@pytest.mark.parametrize("read", [lambda clips: clips.max().item(), lambda clips: bool(clips.max() > 3)])
+def test_an_augmentation_that_reads_from_the_device_is_found(read):
+    def change(batch, generator):
+        read(batch.inputs["clip_bcthw"])
+        return batch
+
+    with pytest.raises(AssertionError, match="reads values from the batch's device"):
+        with_change(change).test_reads_nothing_back_from_the_device()
+
+
+def test_an_augmentation_that_draws_on_the_device_is_found():
+    def change(batch, generator):
+        torch.rand(3, generator=generator, device=batch.index.device)
+        return batch
+
+    with pytest.raises(AssertionError, match="draws on the batch's device"):
+        with_change(change).test_reads_nothing_back_from_the_device()
+
+
 def test_values_out_of_range_are_found():
     def change(batch, generator):
         return replace(batch, inputs={"clip_bcthw": batch.inputs["clip_bcthw"].float()})

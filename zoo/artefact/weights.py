@@ -28,10 +28,16 @@ def write_weights(module: Module, path: Path) -> WeightsFile:
     Raises:
         ArtefactError: the module keeps things in its state dict that are no tensors, or has weights without memory.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     state = _apart({key: _on_cpu(key, value) for key, value in module.state_dict().items()})
-    save_file(state, path, metadata={"format": "pt"})
+    try:
+        save_file(state, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise ArtefactError(
+            f"the weights cannot be written: {error}", where=Location(str(path)), hint="free some space"
+        ) from error
     path.chmod(_mode_of_new_files())
     return WeightsFile(sha256=sha256_of(path), bytes=path.stat().st_size)
 

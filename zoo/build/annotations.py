@@ -63,7 +63,8 @@ def evaluate(annotation: Any, function: Callable[..., Any]) -> Any:
 
     class Names(dict[str, Any]):
         def __missing__(self, name: str) -> Any:
-            module: Mapping[str, Any] = getattr(function, "__globals__", {})
+            called = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+            module: Mapping[str, Any] = getattr(called, "__globals__", {})
             return module[name] if name in module else getattr(builtins, name, Unresolved)
 
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.build.references import as_faults, read_reference, references_in, split_tag, weights_faults
@@ -108,17 +108,39 @@ def param_faults(listed: Listed, params: Mapping[str, Any], at: At = (), index: 
 
 def _param_faults(listed: Listed, params: Mapping[str, Any], at: At, index: Catalog) -> Iterator[Fault]:
     try:
-        known = {parameter.name: parameter for parameter in parameters(listed)}
+        signed = parameters(listed)
     except ZooError as error:
         yield from as_faults(error, (*at[:-1], "name"))  # the component is at fault, not its parameters
         return
-    fixed = listed.entry.fixed
+    yield from argument_faults(listed.name, signed, params, at, index, fixed=listed.entry.fixed)
+
+
+def argument_faults(
+    who: str,
+    signed: Sequence[Parameter],
+    params: Mapping[str, Any],
+    at: At,
+    index: Catalog,
+    *,
+    fixed: Collection[str] = (),
+) -> Iterator[Fault]:
+    """Everything in which parameters differ from a signature.
+
+    Args:
+        who: whose signature it is, for the messages.
+        signed: the parameters of the signature.
+        params: as in a recipe.
+        at: the way to `params` in the recipe.
+        index: where components inside parameters are looked up.
+        fixed: parameters that cannot be changed.
+    """
+    known = {parameter.name: parameter for parameter in signed}
     for name, value in params.items():
         here = (*at, name)
         if name in fixed:
-            yield Fault(here, f"{name!r} cannot be changed: {listed.name} fixes it", "remove it", key=True)
+            yield Fault(here, f"{name!r} cannot be changed: {who} fixes it", "remove it", key=True)
         elif name not in known:
-            yield _unknown_parameter(listed, here, [each for each in known if each not in fixed])
+            yield _unknown_parameter(who, here, [each for each in known if each not in fixed])
         elif (schema := known[name].schema) is None:
             yield Fault(here, f"{name!r} comes from the run and cannot be written in a recipe", "remove it", key=True)
         else:
@@ -130,16 +152,16 @@ def _param_faults(listed: Listed, params: Mapping[str, Any], at: At, index: Cata
         if parameter.required and not parameter.provided and name not in params and name not in fixed:
             yield Fault(
                 at,
-                f"{listed.name} needs a value for {name!r}",
+                f"{who} needs a value for {name!r}",
                 f"write {dotted((*at, name))}: {in_words(parameter.schema or {})}",
             )
 
 
-def _unknown_parameter(listed: Listed, at: At, known: list[str]) -> Fault:
+def _unknown_parameter(who: str, at: At, known: list[str]) -> Fault:
     near = nearest(str(at[-1]), known, limit=1)
     takes = f"it takes {', '.join(known)}" if known else "it takes none"
     hint = f"did you mean {near[0]!r}?" if near else takes
-    return Fault(at, f"{listed.name} has no parameter {at[-1]!r}", hint, key=True)
+    return Fault(at, f"{who} has no parameter {at[-1]!r}", hint, key=True)
 
 
 def _reference_faults(value: str | Mapping[str, Any], kind: str, at: At, index: Catalog) -> Iterator[Fault]:

@@ -118,7 +118,7 @@ def _read(parameter: inspect.Parameter, function: Callable[..., Any], who: str) 
         name=name,
         schema=schema,
         required=required,
-        default=None if required else _plain(parameter.default),
+        default=None if required else plain_default(parameter.default),
         provided=provided,
         nullable=_admits_none(annotation),
     )
@@ -141,11 +141,12 @@ def _union(annotation: Any) -> tuple[Any, ...]:
     return tuple(get_args(inner)) if NoneType in get_args(inner) else ()
 
 
-def _plain(default: Any) -> Any:
+def plain_default(default: Any) -> Any:
+    """A default as plain data, for messages and the cache."""
     if isinstance(default, Mapping):
-        return {str(key): _plain(value) for key, value in default.items()}
+        return {str(key): plain_default(value) for key, value in default.items()}
     if isinstance(default, list | tuple):
-        return [_plain(item) for item in default]
+        return [plain_default(item) for item in default]
     if default is None or isinstance(default, bool | int | float | str):
         return default
     return str(default) if isinstance(default, Path) else repr(default)

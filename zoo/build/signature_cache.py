@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -25,9 +26,23 @@ def cached_signature(builder: str, version: str, read: Callable[[], Signature]) 
         read: reads it from the builder itself, which imports the builder's module.
     """
     source = _source_hash(builder.partition(":")[0])
-    if source is None:
-        return read()
-    key = [_FORMAT, builder, version, source]
+    return read() if source is None else _kept(builder, [_FORMAT, builder, version, source], read)
+
+
+def released_signature(function: str, distribution: str, read: Callable[[], Signature]) -> Signature:
+    """The signature of a function of an installed package, from the cache if the package's version is still the same.
+
+    Finding the source of a module imports the packages that it is in, which for torch is what the cache is to save.
+
+    Args:
+        function: import string.
+        distribution: the package, as pip calls it.
+        read: reads it from the function itself, which imports the package.
+    """
+    return _kept(function, [_FORMAT, function, importlib.metadata.version(distribution)], read)
+
+
+def _kept(builder: str, key: list[object], read: Callable[[], Signature]) -> Signature:
     path = cache_folder() / "signatures" / f"{hashlib.sha256(builder.encode()).hexdigest()[:20]}.json"
     kept = _load(path, key)
     if kept is None:

@@ -20,6 +20,9 @@ def print_columns(head: Sequence[str], rows: Iterable[Sequence[object]], *, righ
         right: indices of columns that hold numbers.
     """
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    columns = max(map(len, [list(head), *cells]))
+    cells = [row + [""] * (columns - len(row)) for row in cells]
+    head = [*head, *[""] * (columns - len(head))]
     if not sys.stdout.isatty():
         click.echo("\n".join("\t".join(row) for row in cells) if cells else "", nl=bool(cells))
         return

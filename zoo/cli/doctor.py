@@ -117,5 +117,5 @@ def _plugins() -> Iterator[tuple[bool, str, str]]:
 def _store() -> Iterator[tuple[bool, str, str]]:
     """Where downloads go, and which Hub is spoken to."""
     endpoint = os.environ.get("HF_ENDPOINT", "the public one")
-    mode = "offline (HF_HUB_OFFLINE)" if os.environ.get("HF_HUB_OFFLINE") else "online"
+    mode = "offline (HF_HUB_OFFLINE)" if os.environ.get("HF_HUB_OFFLINE") else "not asked whether it answers"
     yield True, "hub", f"{endpoint}, {mode}"

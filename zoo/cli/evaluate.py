@@ -37,6 +37,8 @@ def evaluate(
 
     from zoo.runner.evaluate_saved import evaluate_saved
 
+    if overrides and data is None:
+        raise click.UsageError("--set gives parameters to a source: say which one with --data")
     metrics = evaluate_saved(
         model, source=data, overrides=overrides, split=split, views=views, batch=batch, device=device
     )

@@ -6,6 +6,7 @@ import click
 
 from zoo.cli.columns import print_columns
 from zoo_registry.entries import ClipSpec
+from zoo_registry.errors import UnknownName
 
 
 @click.command(epilog="Example:  zoo models 'timm/vit_*'")
@@ -21,6 +22,14 @@ def models(pattern: str, task: str | None, as_json: bool) -> None:
     from zoo_registry.catalog import catalog
 
     found = [listed for listed in catalog().list("model", pattern) if task in (None, listed.model.task)]
+    if not found and task is not None and any(catalog().list("model", pattern)):
+        raise UnknownName(f"no model that matches {pattern!r} is meant for a task {task!r}")
+    if not found:
+        from zoo_registry.names import nearest
+
+        near = nearest(pattern.rpartition("/")[2], {listed.entry.name for listed in catalog().list("model")})
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise UnknownName(f"no model matches {pattern!r}{hint}")
     if as_json:
         import json
 
@@ -30,12 +39,6 @@ def models(pattern: str, task: str | None, as_json: bool) -> None:
             row = {"name": listed.name, "task": entry.task, "weights": tags, "summary": entry.summary}
             click.echo(json.dumps(row))
         return
-    if not found:
-        from zoo_registry.names import nearest
-
-        near = nearest(pattern.rpartition("/")[2], {listed.entry.name for listed in catalog().list("model")})
-        hint = f"; near it: {', '.join(near)}" if near else ""
-        raise click.ClickException(f"no model matches {pattern!r}{hint}")
     rows = (
         (
             listed.name,

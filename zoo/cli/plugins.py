@@ -26,8 +26,7 @@ def plugins(verbose: bool) -> None:
     listed = [found for kind in HOOKS for found in index.list(kind)]
     problems = index.problems()
     brought = {
-        plugin.namespace: Counter(found.entry.kind for found in listed if found.plugin is plugin)
-        for plugin in index.plugins
+        id(plugin): Counter(found.entry.kind for found in listed if found.plugin is plugin) for plugin in index.plugins
     }
     rows = [
         (
@@ -35,9 +34,7 @@ def plugins(verbose: bool) -> None:
             plugin.distribution,
             plugin.version,
             plugin.status,
-            ", ".join(
-                f"{count} {kind if count == 1 else plural(kind)}" for kind, count in brought[plugin.namespace].items()
-            ),
+            ", ".join(f"{count} {kind if count == 1 else plural(kind)}" for kind, count in brought[id(plugin)].items()),
             f"{plugin.seconds * 1000:.0f}",
         )
         for plugin in index.plugins
@@ -45,7 +42,7 @@ def plugins(verbose: bool) -> None:
     print_columns(("namespace", "distribution", "version", "status", "brings", "ms"), rows, right=(5,))
     if verbose:
         for found in listed:
-            if brought[found.namespace][found.entry.kind] < MANY:
+            if brought[id(found.plugin)][found.entry.kind] < MANY:
                 click.echo(f"{found.entry.kind:13} {found.name:38} {found.entry.summary}")
     for problem in problems:
         click.echo(f"{click.style('problem:', fg='yellow')} {problem}", err=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from zoo.cli.columns import print_columns
+
 
 @click.command(epilog="Example:  zoo predict runs/quickstart film.mp4 --views 3")
 @click.argument("model")
@@ -30,30 +32,38 @@ def predict(model: str, videos: tuple[str, ...], views: int, device: str, as_jso
 
     loaded = load(model, device=str(choose_device(device)))
     problems: list[Problem] = []
+    rows: list[list[str]] = []
     for video in videos:
         try:
             (row,) = loaded.predict(video, views=views)
         except DataError as error:
             problems.extend(error.problems)
             continue
-        click.echo(json.dumps({"video": video, **row}) if as_json else _line(video, row))
+        if as_json:
+            click.echo(json.dumps({"video": video, **row}))
+        else:
+            rows.append([video, *_cells(row)])
+    if rows:
+        print_columns(["video", *_head(row)], rows)
     if problems:
         raise DataError(problems)
 
 
-def _line(video: str, row: Mapping[str, Any]) -> str:
-    """One film as text: the values of the row, likeliest first where it is a ranking."""
-    parts = []
-    for value in row.values():
-        if isinstance(value, list):
-            parts += [
-                " ".join(_word(cell) for cell in item.values()) if isinstance(item, Mapping) else _word(item)
-                for item in value
-            ]
-        else:
-            parts.append(_word(value))
-    return f"{video}\t" + "\t".join(parts)
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """What was predicted of one film, a cell for each value and for each place of a ranking."""
+    return [_word(item) for value in row.values() for item in (value if isinstance(value, list) else [value])]
+
+
+def _head(row: Mapping[str, Any]) -> list[str]:
+    """The names of those cells: `top5 1`, `top5 2`, ..."""
+    return [
+        f"{name} {place}" if isinstance(value, list) else name
+        for name, value in row.items()
+        for place, _ in enumerate(value if isinstance(value, list) else [value], 1)
+    ]
 
 
 def _word(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(map(_word, value.values()))
     return f"{value:.3f}" if isinstance(value, float) else str(value)

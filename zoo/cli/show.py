@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from zoo_registry.entries import ClipSpec
+
 
 @click.command(epilog="Example:  zoo show torchvision/r3d_18")
 @click.argument("name")
@@ -38,8 +40,10 @@ def show(name: str, kind: str | None) -> None:
 def _find(name: str, kind: str | None) -> Any:
     """The one component of that name, whatever its kind."""
     from zoo_registry.catalog import catalog
+    from zoo_registry.entries import Model
     from zoo_registry.errors import Problem, UnknownName
     from zoo_registry.hookspecs import HOOKS
+    from zoo_registry.names import Name
 
     index = catalog()
     if kind is not None:
@@ -48,7 +52,8 @@ def _find(name: str, kind: str | None) -> Any:
         return index.resolve(kind, name)
     found: list[Any] = []
     misses: list[Problem] = []
-    for each in HOOKS:
+    wanted = [Model.kind] if Name.parse(name).tag else list(HOOKS)
+    for each in wanted:
         try:
             found.append(index.resolve(each, name))
         except UnknownName as error:
@@ -79,10 +84,18 @@ def _facts(listed: Any) -> Iterator[tuple[str, object]]:
         yield "parameters", f"{entry.parameters:,} (400 classes)"
     spec = getattr(entry, "clip", None)
     if spec:
-        height, width = spec.height_width
-        yield "clip", f"{spec.frames} frames, every {spec.stride}, {height}x{width}, resize {spec.resize or 'to fit'}"
+        yield "clip", _in_words(spec)
     for weights in getattr(entry, "weights", ()):
         claims = ", ".join(f"{metric} {value:g} (claimed)" for metric, value in weights.metrics.items())
         yield "weights", f".{weights.tag}  {weights.source}  licence {weights.licence or 'unknown'}  {claims}".rstrip()
     for role in getattr(entry, "roles", ()):
         yield "loss role", role
+
+
+def _in_words(spec: ClipSpec) -> str:
+    """`16 frames, every 4th at 15 fps, 224x224 cut out of 256`."""
+    height, width = spec.height_width
+    rate = f" at {spec.fps:g} frames per second" if spec.fps else ""
+    stride = "every" if spec.stride == 1 else f"every {spec.stride}."
+    resized = f", resized to {spec.resize} first" if spec.resize else ""
+    return f"{spec.frames} frames, {stride} frame{rate}, {height}x{width}{resized}"

@@ -81,8 +81,8 @@ def read_clip(
         start: of the span, in seconds from the first frame; None for its beginning.
         end: of the span; None for its end.
         position: in 0..1, where the clip lies in the span: 0 at its beginning, 0.5 in the middle, 1 at its end.
-        canvas: True scales to cover `spec.canvas` and takes a window of it, as training does; False resizes and crops
-            to `spec.size`, as evaluation and prediction do.
+        canvas: True scales to cover `spec.canvas` (to exactly `spec.resize` where that is a pair) and takes a window of
+            it, as training does; False resizes and crops to `spec.size`, as evaluation and prediction do.
         crop: (y, x) in 0..1, where the window lies when `canvas` is True.
 
     Returns:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -25,8 +25,17 @@ if TYPE_CHECKING:
 LARGEST_SIDE = 16384
 """Pixels. Beyond any camera; a header that says more is broken or hostile."""
 
-# A playlist may not send the decoder to other files or to the network, and `%` in a picture's name is no pattern.
-_OPEN_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
+_LEADING_ELSEWHERE = frozenset(
+    ("avisynth", "concat", "dash", "hls", "imf", "lavfi", "mlv", "rtp", "rtsp", "sap", "sdp", "vapoursynth", "vobsub")
+)
+"""Formats that hold no film but say where one is: in other files, or on the network."""
+
+# What a file holds decides its format, whatever its name; `%` in a picture's name is no pattern.
+_OPEN_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(av.formats_available - _LEADING_ELSEWHERE)),
+    "pattern_type": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -159,6 +168,8 @@ def _reason(path: str, error: FFmpegError) -> str:
         return "no permission to read it"
     if file.stat().st_size == 0:
         return "the file is empty"
+    if isinstance(error, ArgumentError):  # what FFmpeg answers for a format that is not on its whitelist
+        return "it is no film but leads to other files, which are not opened (a playlist such as ffconcat or m3u8)"
     during = error.filename or ""
     if during.endswith("()"):
         return f"its pictures are damaged or cut off ({error.strerror}, {during})"

@@ -85,9 +85,12 @@ def evaluation_placement(clip: ClipSpec, height: int, width: int) -> Placement:
 
 
 def canvas_placement(clip: ClipSpec, height: int, width: int, crop: tuple[float, float]) -> Placement:
-    """Scale to cover the canvas, then a window of the canvas at `crop`: (0, 0) is top left, (1, 1) bottom right."""
+    """Scale to cover the canvas, then a window of the canvas at `crop`: (0, 0) is top left, (1, 1) bottom right.
+
+    Where `resize` is a pair, frames are scaled to exactly that, as in evaluation, and the window shows all of it.
+    """
     window = clip.canvas
-    scaled = _covering(window, height, width)
+    scaled = window if isinstance(clip.resize, tuple | list) else _covering(window, height, width)
     top, left = (round(at * (outer - inner)) for at, outer, inner in zip(crop, scaled, window, strict=True))
     return Placement(scaled, window, (top, left))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from zoo.data.placement import crop_boxes
+from zoo.data.targets import CLIP
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ class Preprocess(nn.Module):
     """Turns augmented or evaluation clips into what the model was made for; the same in training and everywhere else.
 
     Clips larger than `clip.size` (a training canvas that no augmentation cropped) are cropped at the centre, boxes with
-    them. uint8 0..255 and float 0..1 both become float32, `(x - mean) / std` with x in 0..1.
+    them. uint8 0..255 and float 0..1 both become float32, `(x - mean) / std` with x in 0..1. Target clips are cropped
+    alike, at their own scale, and become float32 0..1: they are pictures, not what a model was made for.
 
     Args:
         clip: size, mean and std; None leaves batches as they are, for models without pictures.
@@ -68,6 +71,12 @@ class Preprocess(nn.Module):
         targets = dict(batch.targets)
         if "boxes_n4" in targets and (top or left or window.shape != clip_bcthw.shape):
             targets["boxes_n4"] = [crop_boxes(boxes, top, left, (height, width)) for boxes in targets["boxes_n4"]]
+        if CLIP in targets:
+            scale = Fraction(targets[CLIP].shape[-1], clip_bcthw.shape[-1])
+            rows, columns = (
+                slice(round(at * scale), round((at + size) * scale)) for at, size in ((top, height), (left, width))
+            )
+            targets[CLIP] = _unit(targets[CLIP][..., rows, columns])
         return replace(batch, inputs=batch.inputs | {"clip_bcthw": self._normalised(window)}, targets=targets)
 
     def _corner(self, clip_bcthw: Tensor) -> tuple[int, int]:
@@ -96,6 +105,11 @@ class Preprocess(nn.Module):
             raise DataError(f"clips should be uint8 0..255 or float 0..1, these are {clip_bcthw.dtype}")
         floating = clip_bcthw.to(torch.float32, memory_format=torch.contiguous_format)
         return torch.addcmul(self.shift, floating, scale)
+
+
+def _unit(clip_bcthw: Tensor) -> Tensor:
+    """The same pixels as float32 0..1."""
+    return clip_bcthw.float() / 255 if clip_bcthw.dtype == torch.uint8 else clip_bcthw.float()
 
 
 def _shape(tensor: Tensor) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,10 @@ from torch import Tensor
 from zoo.data.audio import read_audio
 from zoo.data.clip import Clip, View, read_views, view_position
 from zoo.data.draws import clip_draw, substitutes
-from zoo.data.film import open_film
+from zoo.data.film import open_film, undecodable
 from zoo.data.placement import Placement
 from zoo.data.quarantine import BadFile
-from zoo.data.targets import collate, encode
+from zoo.data.targets import CLIP, collate, encode
 from zoo_registry.errors import DataError, UndecodableMedia, ZooError
 from zoo_registry.protocols import Batch, Sample
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 INPUTS = ("clip_bcthw", "audio_bcn")
 """Keys of `Batch.inputs` that are read from media."""
+
+SIMULTANEOUS = 0.01
+"""Seconds between two clips that count as the same moment: containers round time stamps to milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class Reader:
                 raise DataError(
                     f"the model takes {name} but declares nothing about it", hint="its entry needs the spec"
                 )
+        if "clip_bcthw" not in inputs and len(split) and CLIP in split.samples[0].targets:
+            raise DataError(
+                f"the {split.name} split has target clips, which are read like the input clip; the model takes none",
+                hint="choose a model that takes clip_bcthw, or a source without target clips",
+            )
         if unknown := [name for name in inputs if name not in INPUTS]:
             raise DataError(f"nothing reads the input {unknown[0]!r}", hint=f"inputs are {', '.join(INPUTS)}")
         self.split, self.inputs, self.clip, self.audio = split, tuple(inputs), clip, audio
@@ -150,6 +159,7 @@ class Reader:
         positions = [self._view(drawn_for, view, epoch) for view in range(self.views)]
         inputs: list[dict[str, Tensor]] = [{} for _ in positions]
         placements: list[Placement | None] = [None for _ in positions]
+        wanted: list[dict[str, Tensor]] = [{} for _ in positions]
         spans: list[tuple[float, float | None]]
         if "clip_bcthw" in self.inputs:
             clips = self._clips(sample, positions)
@@ -157,12 +167,17 @@ class Reader:
             spans = [(clip.start, clip.end) for clip in clips]
             for view, clip in zip(inputs, clips, strict=True):
                 view["clip_bcthw"] = clip.pixels_cthw
+            if isinstance(sample.targets.get(CLIP), str):
+                wanted = [{CLIP: clip.pixels_cthw} for clip in self._target_clips(sample, positions, clips)]
         else:  # sound alone begins where its span does
             spans = [(sample.start or 0.0, sample.end)] * len(positions)
         if "audio_bcn" in self.inputs and self.audio is not None:
             for view, (start, end) in zip(inputs, spans, strict=True):
                 view["audio_bcn"] = read_audio(sample.media, self.audio, start=start, end=end)
-        targets = [encode(sample.targets, self._classes, placement) for placement in placements]
+        targets = [
+            encode({**sample.targets, **decoded}, self._classes, placement)
+            for decoded, placement in zip(wanted, placements, strict=True)
+        ]
         return _Row(index, inputs, targets)
 
     def _view(self, index: int, view: int, epoch: int) -> View:
@@ -175,6 +190,28 @@ class Reader:
         assert self.clip is not None  # checked when the reader was made
         with open_film(sample.media) as film:
             return read_views(film, self.clip, views, start=sample.start, end=sample.end, canvas=self.train)
+
+    def _target_clips(self, sample: Sample, views: Sequence[View], inputs: Sequence[Clip]) -> list[Clip]:
+        """The target film, read like the input's; a target that shows something else makes the sample a bad one."""
+        media = sample.targets[CLIP]
+        try:
+            targets = self._clips(replace(sample, media=media), views)
+            for source, target in zip(inputs, targets, strict=True):
+                _see_alike(source, target, media)
+        except UndecodableMedia as error:
+            raise undecodable(sample.media, f"its target clip {media}: {error.problems[0].message}") from error
+        return targets
+
+
+def _see_alike(source: Clip, target: Clip, media: str) -> None:
+    """Both clips show the same moments of films of the same shape."""
+    ends = zip((source.start, source.end), (target.start, target.end), strict=True)
+    if not all(math.isclose(ours, theirs, abs_tol=SIMULTANEOUS) for ours, theirs in ends):
+        shown = f"{target.start:.2f} s to {target.end:.2f} s, the input clip {source.start:.2f} s to {source.end:.2f} s"
+        raise undecodable(media, f"it shows {shown}", hint="both films need the same length, and the same rate")
+    sizes = zip(source.placement.scaled, target.placement.scaled, strict=True)
+    if any(abs(ours - theirs) > 1 for ours, theirs in sizes):  # one pixel of rounding
+        raise undecodable(media, "its width and height are in another proportion than the input's")
 
 
 def _failure(split: Split, index: int, error: UndecodableMedia) -> BadFile:

@@ -67,6 +67,39 @@ def open_split(source: SampleSource, name: str, labels: Sequence[str] | None = N
     return Split(name, samples, known)
 
 
+def check_targets(split: Split, wanted: Sequence[str], task: str) -> None:
+    """See that every sample has the targets that a task reads.
+
+    Args:
+        split: opened.
+        wanted: the task entry's `targets`.
+        task: its name, for the message.
+
+    Raises:
+        DataError: a problem for every target that samples lack, with their number and examples.
+    """
+    problems = [problem for key in wanted if (problem := _lacking(split, key, task)) is not None]
+    if problems:
+        raise DataError(problems)
+
+
+def _lacking(split: Split, key: str, task: str) -> Problem | None:
+    """What is wrong with the samples that lack a target; None where all have it."""
+    lacking = [sample for sample in split.samples if key not in sample.targets]
+    if not lacking:
+        return None
+    # `label_bk` where `label_b` is wanted: known, but in another form.
+    stem = key.rpartition("_")[0]
+    others = sorted({other for sample in lacking for other in sample.targets if other.rpartition("_")[0] == stem})
+    has = f"{', '.join(others)} instead of {key}" if others else f"no {key}"
+    names = ", ".join(sample.key or sample.media for sample in lacking[:3]) + (", ..." if len(lacking) > 3 else "")
+    return Problem(
+        f"{len(lacking)} of {len(split)} samples of the {split.name} split have {has}, which task {task!r} reads: "
+        f"{names}",
+        hint=f"give them {key}, or choose a task that reads {others[0] if others else 'none'}",
+    )
+
+
 def _duplicates(labels: Sequence[str]) -> Iterator[Problem]:
     for label, times in Counter(labels).items():
         if times > 1:

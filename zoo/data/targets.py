@@ -15,6 +15,9 @@ from torch import Tensor
 
 from zoo.data.placement import Placement
 
+CLIP = "clip_bcthw"
+"""The target that names media: the film that should come out. The reader decodes it."""
+
 _SHAPE = re.compile(r"[bcknthw0-9]+")
 
 
@@ -32,8 +35,8 @@ def shape_of(key: str) -> str:
 def class_names(targets: Mapping[str, Any]) -> Iterator[str]:
     """Every class name that a sample's targets use."""
     for key, value in targets.items():
-        if not shape_of(key):
-            continue  # free text, such as a caption
+        if not shape_of(key) or key == CLIP:
+            continue  # free text, such as a caption, or a path
         names: Iterable[Any] = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
         yield from (name for name in names if isinstance(name, str))
 
@@ -48,14 +51,15 @@ def encode(targets: Mapping[str, Any], classes: Mapping[str, int], placement: Pl
 
     Returns:
         a class name becomes its index (int64), a list of names at a `bk` key a multi-hot row (float32), a list of names
-        elsewhere their indices; whole numbers int64, fractions float32; `boxes_n4` pixels of the clip.
+        elsewhere their indices; whole numbers int64, fractions float32; `boxes_n4` pixels of the clip; a decoded
+        `clip_bcthw` stays as it is.
     """
     return {key: _encoded(key, value, classes, placement) for key, value in targets.items()}
 
 
 def _encoded(key: str, value: Any, classes: Mapping[str, int], placement: Placement | None) -> Any:
     shape = shape_of(key)
-    if not shape:
+    if not shape or key == CLIP:
         return value
     if isinstance(value, str):
         return torch.tensor(classes[value])

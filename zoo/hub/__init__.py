@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.hub.card import model_card
-    from zoo.hub.push import publish
+    from zoo.hub.push import check_destination, publish
 
-__all__ = ["model_card", "publish"]
+__all__ = ["check_destination", "model_card", "publish"]
 
-_HOMES = {"model_card": "zoo.hub.card", "publish": "zoo.hub.push"}
+_HOMES = {
+    "check_destination": "zoo.hub.push",
+    "model_card": "zoo.hub.card",
+    "publish": "zoo.hub.push",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -49,7 +49,10 @@ def split_reference(text: str) -> tuple[str, str | None]:
     """
     repository, at, revision = text.removeprefix("hf://").partition("@")
     if not _REPOSITORY.fullmatch(repository) or (at and not _REVISION.fullmatch(revision)):
-        raise HubError(f"{text!r} names no repository", hint="write hf://org/name, or hf://org/name@revision")
+        raise HubError(
+            f"{text!r} names no repository",
+            hint="a repository is org/name; in a URI hf://org/name or hf://org/name@revision",
+        )
     return repository, revision or None
 
 

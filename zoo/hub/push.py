@@ -27,7 +27,7 @@ def publish(
     folder: str | Path,
     to: str,
     *,
-    licence: str,
+    licence: str | None,
     private: bool = False,
     tag: str | None = None,
     message: str | None = None,
@@ -41,7 +41,7 @@ def publish(
     Args:
         folder: as `save_model` wrote it; or a run, whose recipe, lock, summary, report and figures go along.
         to: `org/name` or `hf://org/name` on the Hub, or `file:PATH`.
-        licence: SPDX identifier of the weights.
+        licence: SPDX identifier of the weights; None is shown as unknown.
         private: whether a repository that is made new is private.
         tag: name set on the commit after everything arrived.
         message: of the commit.
@@ -76,6 +76,26 @@ def publish(
     if revision is not None:
         raise HubError(f"{to!r} names a revision, publishing makes a new one", hint=f"publish to {repository!r}")
     return _to_hub(release, repository, private=private, tag=tag, message=message or f"Publish {manifest.model}")
+
+
+def check_destination(to: str) -> None:
+    """Whether something could be published there, as far as that can be said before there is anything to publish.
+
+    Raises:
+        HubError: the address is none, or the Hub would ask for a token that is not there.
+    """
+    if to.startswith("file:"):
+        local_path(to)
+        return
+    split_reference(to)
+    _check_token()
+
+
+def _check_token() -> None:
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise HubError("publishing needs a token, and there is none on this machine", hint=LOGIN)
 
 
 def _found(folder: Path) -> tuple[Path, dict[str, Path]]:
@@ -149,10 +169,7 @@ def _to_hub(release: Release, repository: str, *, private: bool, tag: str | None
 
 def _prepare(hub: HfApi, repository: str, *, private: bool, tag: str | None) -> tuple[str | None, set[str]]:
     """Make the repository if need be; the commit that the release follows, and the files that are there."""
-    from huggingface_hub import get_token
-
-    if get_token() is None:
-        raise HubError("publishing needs a token, and there is none on this machine", hint=LOGIN)
+    _check_token()
     hub.create_repo(repository, private=private, exist_ok=True)
     if tag is not None and any(known.name == tag for known in hub.list_repo_refs(repository).tags):
         raise HubError(f"{repository} has a tag {tag!r} already; nothing was published", hint="choose another tag")

@@ -1,17 +1,19 @@
-"""Checks the parameters of every component that a recipe names, against the signatures of their builders."""
+"""Checks the parameters of all that a recipe names: components, optimisers, schedules, against their signatures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
-from zoo.build.check import param_faults, parameters
-from zoo.build.references import read_reference, references_in
+from zoo.build.check import param_faults
 from zoo.build.values import At
+from zoo.recipe.components import components
+from zoo.recipe.files import stray_files
 from zoo.recipe.loaded import LoadedRecipe
-from zoo.recipe.slots import component_kind
-from zoo_registry.catalog import Catalog, Listed, catalog
-from zoo_registry.errors import Location, Problem, ZooError
+from zoo.recipe.optim import closed_faults, optim_parts
+from zoo_registry.catalog import Catalog, catalog
+from zoo_registry.errors import Location, Problem
 
 Where = Callable[[At, bool], Location | None]
 
@@ -32,11 +34,13 @@ def check_recipe(recipe: LoadedRecipe, *, index: Catalog | None = None) -> list[
         >>> check_recipe(load_recipe("quickstart"))                                               # doctest: +SKIP
         []
     """
-    return parameter_problems(recipe.data, recipe.nulls, recipe.where, index or catalog())
+    index = index or catalog()
+    problems = parameter_problems(recipe.data, recipe.nulls, recipe.where, index)
+    return problems or stray_files(recipe, index)
 
 
 def parameter_problems(data: Mapping[str, Any], nulls: Collection[At], where: Where, index: Catalog) -> list[Problem]:
-    """What is wrong with the parameters of every component in the data whose name means something.
+    """What is wrong with the parameters of everything in the data whose name means something.
 
     Args:
         data: a recipe in the long form.
@@ -45,52 +49,14 @@ def parameter_problems(data: Mapping[str, Any], nulls: Collection[At], where: Wh
         index: where names are looked up.
     """
     problems = []
-    for at, listed, params in components(data, index):
+    parts = [
+        *((at, partial(param_faults, listed), params) for at, listed, params in components(data, index)),
+        *((at, partial(closed_faults, name), params) for at, name, params in optim_parts(data)),
+    ]
+    for at, check, params in parts:
         way = (*at, "params")
         names = {str(null[-1]): None for null in nulls if null[:-1] == way}
-        unknown = [fault for fault in param_faults(listed, names, way, index) if fault.key]
-        found = [*param_faults(listed, params, way, index), *unknown]
+        unknown = [fault for fault in check(names, way, index) if fault.key]
+        found = [*check(params, way, index), *unknown]
         problems += [Problem(fault.message, where(fault.at, fault.key), fault.hint) for fault in found]
     return list(dict.fromkeys(problems))
-
-
-def named_components(recipe: LoadedRecipe, index: Catalog) -> Iterator[Listed]:
-    """Every component that a recipe names, also inside the parameters of others."""
-    for _, listed, params in components(recipe.data, index):
-        yield listed
-        yield from _inside(listed, params, index)
-
-
-def _inside(listed: Listed, params: Mapping[str, Any], index: Catalog) -> Iterator[Listed]:
-    for parameter in parameters(listed):
-        if parameter.schema is not None and parameter.name in params:
-            for _, kind, value in references_in(params[parameter.name], parameter.schema):
-                reference = read_reference(value, kind)
-                inner = index.resolve(kind, reference.name)
-                yield inner
-                yield from _inside(inner, reference.params, index)
-
-
-def components(data: Mapping[str, Any], index: Catalog) -> Iterator[tuple[At, Listed, Mapping[str, Any]]]:
-    """Every component in a slot, with the way to it and its parameters; names that mean nothing are left out."""
-    for at, value in _walk(data):
-        kind = component_kind(at)
-        if kind is None or not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
-            continue
-        params = value.get("params") or {}
-        try:
-            listed = index.resolve(kind, value["name"])
-        except ZooError:
-            continue
-        if isinstance(params, Mapping):
-            yield at, listed, params
-
-
-def _walk(value: Any, at: At = ()) -> Iterator[tuple[At, Any]]:
-    yield at, value
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _walk(item, (*at, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _walk(item, (*at, index))

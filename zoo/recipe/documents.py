@@ -32,7 +32,7 @@ class Document:
         identity: the same for two references to one recipe.
         shown: how messages name it.
         folder: what paths in it start from.
-        fetched: a stranger may have written it, so it may not reach for files of this machine.
+        fetched: a stranger may have written it, so it may not reach for files of this machine (`zoo.recipe.files`).
         node: what it says.
     """
 
@@ -140,7 +140,7 @@ def _from_path(path: Path, origin: Document | None, where: Location | None) -> D
 
 
 def _from_uri(uri: str, index: Catalog) -> Document:
-    """The recipe of a model folder that a fetcher brings."""
+    """The recipe of a model folder that a fetcher brings. Its relative paths start from the current folder."""
     scheme = uri.partition(":")[0]
     fetched = build(index.resolve(Fetcher.kind, scheme))(uri, files=[RESOLVED])
     path = Path(fetched.path)
@@ -150,7 +150,7 @@ def _from_uri(uri: str, index: Catalog) -> Document:
     with file.open("rb") as stream:
         content = stream.read(MAX_BYTES + 1)
     name = uri.partition("@")[0].rstrip("/").rpartition("/")[2]
-    return Document(name, fetched.uri, uri, file.parent, True, read_yaml(content, uri, file.parent))
+    return Document(name, fetched.uri, uri, Path.cwd(), True, read_yaml(content, uri, Path.cwd()))
 
 
 def _shown(path: Path) -> str:

@@ -173,5 +173,5 @@ def _loaded(documents: Sequence[Document], merged: Node) -> LoadedRecipe:
         keys={at: node.key for at, node in nodes.items() if node.key is not None},
         folders={at: node.folder for at, node in nodes.items()},
         base=documents[0].folder,
-        fetched=any(document.fetched for document in documents),
+        foreign=frozenset(document.shown for document in documents if document.fetched),
     )

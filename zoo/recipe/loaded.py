@@ -26,7 +26,7 @@ class LoadedRecipe:
         keys: the same for the keys of mappings.
         folders: by the way to a value, what a relative path in it starts from.
         base: the folder of the recipe itself.
-        fetched: it, or something that it extends, came from another machine.
+        foreign: the documents among its parts that came from another machine, as `origins` name them.
     """
 
     name: str
@@ -37,7 +37,22 @@ class LoadedRecipe:
     keys: Mapping[At, Location]
     folders: Mapping[At, Path]
     base: Path
-    fetched: bool = False
+    foreign: frozenset[str] = frozenset()
+
+    @property
+    def fetched(self) -> bool:
+        """Whether it, or something that it extends, came from another machine."""
+        return bool(self.foreign)
+
+    @property
+    def publish_is_foreign(self) -> bool:
+        """Whether another machine's document, and not the user, said where the result is published."""
+        return self.schema.publish is not None and self.is_foreign(("publish", "repo"))
+
+    def is_foreign(self, at: At) -> bool:
+        """Whether a value was written by a document from another machine."""
+        where = self.where(at)
+        return where is not None and where.file in self.foreign
 
     def where(self, at: At, key: bool = False) -> Location | None:
         """The place of a value or of its key; for one that is not written, of what should hold it."""

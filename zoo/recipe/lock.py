@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.recipe.check import named_components
+from zoo.recipe.components import named_components
 from zoo.recipe.loaded import LoadedRecipe
 from zoo.recipe.yaml_reader import read_yaml
 from zoo.recipe.yaml_writer import dump

@@ -205,8 +205,8 @@ class PublishSlot(Slot):
     """`org/name` on the Hub, or `file:PATH` for a shared folder."""
     private: bool = False
     """For a repository that is made new."""
-    licence: str = Field(default="apache-2.0")
-    """SPDX identifier of the weights, shown on the card and when they are loaded."""
+    licence: str | None = None
+    """SPDX identifier of the weights; none: that of the weights the model started from, or publishing asks for one."""
     tag: str | None = None
     """Set on the commit after everything arrived."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from zoo.build.values import At
 from zoo_registry import entries
@@ -23,20 +23,31 @@ COMPONENTS: dict[tuple[str, ...], str] = {
 }
 """The kind of component in each slot that takes one; `*` stands for any key or index."""
 
-OPTIMIZERS = (
-    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "nadam", "radam", "rmsprop", "rprop", "sgd",
-)  # fmt: skip
+OPTIMIZERS = {
+    name.lower(): f"torch.optim:{name}"
+    for name in (
+        "Adadelta", "Adafactor", "Adagrad", "Adam", "Adamax", "AdamW", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop",
+        "SGD",
+    )
+}  # fmt: skip
 """Optimisers by their torch.optim name in lower case: those that step on one gradient of a dense parameter."""
 
-SCHEDULES = ("constant", "cosine", "one_cycle", "plateau", "step")
+SCHEDULES = {
+    "constant": "zoo.runner.schedule:Constant",
+    "cosine": "zoo.runner.schedule:Cosine",
+    "one_cycle": "zoo.runner.schedule:OneCycle",
+    "plateau": "zoo.runner.schedule:Plateau",
+    "step": "zoo.runner.schedule:Step",
+}
+"""Schedules of the learning rate, by the name that a recipe writes."""
 
-CLOSED: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {
+CLOSED: dict[tuple[str, ...], tuple[str, Mapping[str, str]]] = {
     ("optim",): ("optimiser", OPTIMIZERS),
     ("optim", "schedule"): ("schedule", SCHEDULES),
     ("optim", "per_objective", ANY): ("optimiser", OPTIMIZERS),
     ("optim", "per_objective", ANY, "schedule"): ("schedule", SCHEDULES),
 }
-"""What a name means in the slots whose names are closed sets, and the set."""
+"""What a name means in the slots whose names are closed sets, and the import string of each name."""
 
 LISTS = (("augment",), ("compress",), ("export",), ("run", "observers"), ("loss", ANY))
 """Slots that take a list, where one item may be written without it."""
@@ -57,8 +68,8 @@ def component_kind(at: At) -> str | None:
     return next((kind for pattern, kind in COMPONENTS.items() if _matches(at, pattern)), None)
 
 
-def closed_set(at: At) -> tuple[str, tuple[str, ...]] | None:
-    """What a name means in a slot whose names are a closed set, and the set; None for other slots."""
+def closed_set(at: At) -> tuple[str, Mapping[str, str]] | None:
+    """What a name means in a slot whose names are a closed set, and the import strings; None for other slots."""
     return next((known for pattern, known in CLOSED.items() if _matches(at, pattern)), None)
 
 

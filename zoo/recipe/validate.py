@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from zoo.build.references import weights_faults
 from zoo.build.values import At, Fault, faults
 from zoo.recipe.node import Node, without_nulls
+from zoo.recipe.optim import name_faults
 from zoo.recipe.schema import RecipeSchema, RunSlot
-from zoo.recipe.slots import closed_set, component_kind
+from zoo.recipe.slots import component_kind
 from zoo_registry.entries import Model
 from zoo_registry.errors import Location, Problem, ZooError
 from zoo_registry.names import nearest
@@ -87,7 +88,7 @@ def qualify(recipe: Node, index: Catalog) -> tuple[Node, list[Problem]]:
         if name is None or not isinstance(name.value, str):
             continue
         if kind is None:
-            problems += _closed_problems(at, name)
+            problems += [as_problem(fault, recipe) for fault in name_faults(name.value, at)]
             continue
         try:
             listed = index.resolve(kind, name.value, where=name.where)
@@ -99,15 +100,6 @@ def qualify(recipe: Node, index: Catalog) -> tuple[Node, list[Problem]]:
             weights = weights_faults(listed, node.text("weights"), (*at, "weights"), index)
             problems += [as_problem(fault, recipe) for fault in weights]
     return _renamed(recipe, qualified), problems
-
-
-def _closed_problems(at: At, name: Node) -> list[Problem]:
-    what, known = closed_set(at) or ("", ())
-    if not what or name.value in known:
-        return []
-    near = nearest(str(name.value).lower(), known)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there is {', '.join(known)}"
-    return [Problem(f"no {what} is called {name.value!r}", name.where, hint)]
 
 
 def _renamed(node: Node, names: dict[At, str], at: At = ()) -> Node:
@@ -140,10 +132,19 @@ def role_problems(recipe: Node, index: Catalog) -> list[Problem]:
 
 
 def training_problems(recipe: Node) -> list[Problem]:
-    """An optimiser with nothing to train on. The other way round is fine: data without an optimiser is evaluated."""
+    """What a training lacks: something to train on, or to watch for an early stop.
+
+    Data without an optimiser is fine: it is evaluated.
+    """
     optim, epochs = recipe.child("optim"), recipe.find(("run", "epochs"))
-    trains = optim is not None and (epochs.value if epochs is not None else RunSlot().epochs) != 0
-    if optim is None or not trains or recipe.find(("data", "train")) is not None:
+    if optim is None or (epochs.value if epochs is not None else RunSlot().epochs) == 0:
         return []
-    hint = "fill data.train, or remove optim to evaluate only"
-    return [Problem("there is an optimiser but nothing to train on", optim.key or optim.where, hint)]
+    problems = []
+    if recipe.find(("data", "train")) is None:
+        hint = "fill data.train, or remove optim to evaluate only"
+        problems.append(Problem("there is an optimiser but nothing to train on", optim.key or optim.where, hint))
+    stop = recipe.find(("run", "early_stop"))
+    if stop is not None and recipe.find(("data", "val")) is None:
+        hint = "fill data.val, or remove run.early_stop"
+        problems.append(Problem("an early stop watches data.val, and there is none", stop.key or stop.where, hint))
+    return problems

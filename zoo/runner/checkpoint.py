@@ -59,7 +59,7 @@ class DamagedCheckpoint(RunError):
 
 
 class Checkpoints:
-    """The checkpoints of a run.
+    """The checkpoints of a run. Making one changes nothing on the disk.
 
     Args:
         folder: where they are; made with the first.
@@ -71,8 +71,6 @@ class Checkpoints:
         self.folder = folder
         self._keep = keep
         self._warn = warn
-        for left_over in folder.glob(".*.tmp"):
-            shutil.rmtree(left_over, ignore_errors=True)
 
     def names(self) -> list[str]:
         """Oldest first."""
@@ -121,6 +119,20 @@ class Checkpoints:
         if names:
             raise RunError(f"every checkpoint in {self.folder} is damaged", hint="start over in another folder")
         return None
+
+    def forget_after(self, name: str | None) -> None:
+        """Delete what a resumed run leaves behind: newer checkpoints, and what was half-written when it was killed.
+
+        A newer one is damaged; it would count as one of the newest and push out those that are whole.
+
+        Args:
+            name: of the checkpoint that the run goes on from, None when it starts over.
+        """
+        for left_over in self.folder.glob(".*.tmp"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        names = self.names()
+        for newer in names[names.index(name) + 1 :] if name else names:
+            self._delete(newer)
 
     def read(self, name: str, prefix: str = "") -> Checkpoint:
         """Read and check a checkpoint.

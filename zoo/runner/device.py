@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -57,11 +59,31 @@ def configure(run: RunSlot) -> torch.device:
 
 
 def place(task: Task, device: torch.device) -> None:
-    """Move everything a task holds to the device: its state, and modules that stay outside it, such as a teacher."""
+    """Move every module that a task holds to the device: its state, and those outside it, such as a teacher or losses.
+
+    Modules are also found in lists, tuples, sets, mappings and dataclasses that the task holds, however deep.
+    """
     task.state.to(device)
-    for held in getattr(task, "__dict__", {}).values():
-        if isinstance(held, torch.nn.Module):
-            held.to(device)
+    for module in _modules_in(getattr(task, "__dict__", {}), seen=set()):
+        module.to(device)
+
+
+def _modules_in(value: object, seen: set[int]) -> Iterator[torch.nn.Module]:
+    """The modules in a container; `seen` keeps it from going round in circles."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    parts: Iterable[object] = ()
+    if isinstance(value, torch.nn.Module):
+        yield value
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = value
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = [getattr(value, field.name, None) for field in fields(value)]
+    for part in parts:
+        yield from _modules_in(part, seen)
 
 
 def uses_bf16(device: torch.device, precision: str) -> bool:

@@ -83,8 +83,8 @@ def _of_run(reference: str, split: str) -> tuple[Task, Split, RecipeSchema]:
     from zoo.runner.stages import load_checked
 
     path = Path(reference.removeprefix("file:"))
-    folder = RunFolder(next((place for place in (path, path.parent) if RunFolder(place).recipe.is_file()), path))
-    if not folder.recipe.is_file():
+    folder = next((run for run in map(RunFolder, (path, path.parent)) if _is_run(run)), None)
+    if folder is None:
         raise RunError(
             f"nothing says on which data to measure {reference}",
             hint="say --data SOURCE --set path=...; a run brings its own",
@@ -96,6 +96,11 @@ def _of_run(reference: str, split: str) -> tuple[Task, Split, RecipeSchema]:
     if split not in pipeline.splits:
         raise RunError(f"the recipe of {reference} names no data.{split}", hint="say --data SOURCE")
     return pipeline.task, pipeline.splits[split], loaded.schema
+
+
+def _is_run(folder: RunFolder) -> bool:
+    """A model that is passed on has the recipe beside it too, but without the folders of its data."""
+    return folder.recipe.is_file() and folder.model.is_dir()
 
 
 def _on_source(model: ZooModel, source: str, overrides: Sequence[str], split: str) -> tuple[Task, Split, RecipeSchema]:

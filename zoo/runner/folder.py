@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,26 @@ class RunFolder:
 
     @classmethod
     def fresh(cls, name: str, runs: str | Path = "runs") -> Path:
-        """A path below `runs` that does not exist yet: `runs/name`, `runs/name-2`, ..."""
+        """Make the first folder of `runs/name`, `runs/name-2`, ... that does not exist yet.
+
+        Two runs that start together get one each.
+
+        Raises:
+            RunError: it cannot be made.
+        """
         plain = Path(runs) / name
-        candidates = (plain.with_name(f"{name}-{number}") for number in count(2))
-        return plain if not plain.exists() else next(path for path in candidates if not path.exists())
+        numbered = (plain.with_name(f"{plain.name}-{number}") for number in count(2))
+        try:
+            plain.parent.mkdir(parents=True, exist_ok=True)
+            return next(path for path in chain([plain], numbered) if _is_new(path))
+        except OSError as error:
+            raise _cannot_make(plain, error) from error
 
     @classmethod
     def open(cls, path: str | Path, recipe: Mapping[str, Any], *, resume: bool = False) -> RunFolder:
         """Make the folder of a new run, or go back to one.
+
+        A run that failed before it had anything to keep may be started again without `resume`.
 
         Args:
             path: the folder; made when missing.
@@ -63,7 +75,7 @@ class RunFolder:
             if differing:
                 shown = "; ".join(differing[:3]) + ("; ..." if len(differing) > 3 else "")
                 raise RunError(f"{path} belongs to a run of another recipe: {shown}", hint="choose another folder")
-            if not resume:
+            if not resume and folder._has_results():
                 raise RunError(f"{path} already holds this run", hint="go on with it by --resume, or choose another")
         elif resume:
             raise RunError(f"there is no run in {path} to resume", hint="leave --resume out to start one")
@@ -124,10 +136,20 @@ class RunFolder:
         return self.path / "report.html"
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row to `metrics.jsonl`; `time` is filled in."""
+        """Add a row to `metrics.jsonl`; `time` is filled in.
+
+        Raises:
+            RunError: the disk is full or cannot be written.
+        """
         finite = {key: _finite(value) for key, value in {**row, "time": round(time.time(), 3)}.items()}
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite, allow_nan=False) + "\n")
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(finite, allow_nan=False) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.metrics}: {(error.strerror or str(error)).lower()}",
+                hint="free some space or see that the folder can be written, then go on with --resume",
+            ) from error
 
     def history(self) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl`; a last line that a killed run left half-written is left out."""
@@ -143,6 +165,9 @@ class RunFolder:
             with self.metrics.open("r+b") as file:
                 file.truncate(size)
 
+    def _has_results(self) -> bool:
+        return any(path.exists() for path in (self.metrics, self.checkpoints, self.model, self.summary))
+
     def _rows(self) -> Iterator[dict[str, Any]]:
         if not self.metrics.exists():
             return
@@ -153,12 +178,25 @@ class RunFolder:
                 return
 
 
+def _is_new(path: Path) -> bool:
+    """Make a folder unless there is one."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
 def _make(folder: RunFolder, recipe: str) -> None:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.recipe.write_text(recipe, encoding="utf-8")
     except OSError as error:
-        raise RunError(f"cannot write to {folder.path}: {error.strerror}", hint="choose another folder") from error
+        raise _cannot_make(folder.path, error) from error
+
+
+def _cannot_make(path: Path, error: OSError) -> RunError:
+    return RunError(f"cannot write to {path}: {error.strerror}", hint="choose another folder")
 
 
 def _finite(value: Any) -> Any:

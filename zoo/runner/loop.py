@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -25,6 +26,7 @@ from zoo.runner.seeds import seed_everything, seeded_generator
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import Position, Snapshot
 from zoo.runner.training import Training
+from zoo.runner.training_lock import training_lock
 from zoo_registry.errors import PluginError, RunError
 from zoo_registry.protocols import Augment, Batch, Task
 
@@ -75,7 +77,7 @@ def fit(
         val: validation batches, evaluated after every epoch; None for none.
         recipe: says how, in `optim` and `run`.
         folder: gets checkpoints, `metrics.jsonl` and TensorBoard events.
-        augment: changes of training batches, on the device.
+        augment: changes of training batches, on the device; draws from a generator on the CPU.
         preprocess: from uint8 clips to what the model takes, on the device.
         device: where to compute.
         progress: shows how far it is.
@@ -99,9 +101,10 @@ def fit(
     """
     started, run = time.perf_counter(), recipe.run
     place(task, device)
-    generator = torch.Generator(device)
+    generator = torch.Generator()
+    prepare = partial(_prepare, device=device, augment=augment, preprocess=preprocess, generator=generator)
     observers = observers or Observers([], progress.say)
-    with StopSignals() as stop:
+    with StopSignals() as stop, training_lock(folder.path):
         snapshot = _snapshot(task, train, recipe)
         checkpoints = Checkpoints(folder.checkpoints, run.checkpoint.keep, progress.say)
         training = Training(snapshot, val, recipe, folder, checkpoints, preprocess, device, progress, observers, stop)
@@ -117,8 +120,7 @@ def fit(
                     for window in windows(_rest_of_epoch(train, at), run.accumulate):
                         seed_everything(run.seed, "step", at.step)
                         seeded_generator(generator, run.seed, "augment", at.step)
-                        ready = [_prepare(batch, device, augment, preprocess, generator) for batch in window]
-                        train_step(training, ready)
+                        train_step(training, window, prepare)
                         training.step_end(len(window), sum(map(len, window)), bar)
                 training.epoch_end()
         training.take_best()
@@ -127,23 +129,31 @@ def fit(
     return FitResult(at.step, at.epoch, monitor.best, monitor.best_epoch, stopped, time.perf_counter() - started)
 
 
-def train_step(training: Training, window: Sequence[Batch]) -> None:
-    """One optimiser step of every objective whose turn it is, over one window of accumulated batches."""
+def train_step(training: Training, window: Sequence[Batch], prepare: Callable[[Batch], Batch]) -> None:
+    """One optimiser step of every objective whose turn it is, over one window of accumulated batches.
+
+    Args:
+        training: the run.
+        window: uint8 batches on the CPU.
+        prepare: from those to what the model takes, on the device.
+    """
     run, at, optimizers = training.recipe.run, training.at, training.optimizers
     shared: list[dict[str, Any]] = [{} for _ in window]
-    for optimizer in optimizers:
+    due = [optimizer for optimizer in optimizers if at.step % optimizer.objective.every == 0]
+    ready: Iterable[Batch] = map(prepare, window)  # each right before it is used: float clips are large
+    if len(due) > 1:
+        ready = list(ready)  # every objective is to see the same
+    for optimizer in due:
         objective = optimizer.objective
-        if at.step % objective.every:
-            continue
         with only_these_learn(optimizer, optimizers):
             optimizer.zero_grad()
-            for batch, left_by_others in zip(window, shared, strict=True):
+            for loaded, batch, left_by_others in zip(window, ready, shared, strict=True):
                 with autocast(training.device, run.precision):
                     terms = objective.loss(batch, left_by_others)
                 if "total" not in terms:
                     raise PluginError(f"objective {objective.name!r} returned no 'total' but {', '.join(terms)}")
                 (terms["total"] / len(window)).backward()  # type: ignore[no-untyped-call]
-                training.note(optimizer, terms, batch)
+                training.note(optimizer, terms, loaded.index)
             if run.clip_grad_norm is not None:
                 clip_grad_norm_(optimizer.parameters, run.clip_grad_norm)
             optimizer.step(at.epoch)
@@ -179,6 +189,7 @@ def only_these_learn(learning: ObjectiveOptimizer, optimizers: Sequence[Objectiv
 
 def _prepare(
     batch: Batch,
+    *,
     device: torch.device,
     augment: Augment | None,
     preprocess: Callable[[Batch], Batch],

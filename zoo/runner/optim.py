@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from zoo.build.check import nearest_place
+from zoo.build.values import At, Fault
+from zoo.recipe.optim import closed_faults, name_faults, optim_parts
 from zoo.recipe.schema import OptimSlot
-from zoo.recipe.slots import OPTIMIZERS
-from zoo.runner.arguments import check_arguments
-from zoo.runner.schedule import SCHEDULES, Schedule
+from zoo.recipe.slots import OPTIMIZERS, SCHEDULES
+from zoo.runner.schedule import Schedule
+from zoo_registry.catalog import catalog
 from zoo_registry.errors import Location, ParameterError, Problem, RunError, ZooError
-from zoo_registry.names import nearest
 
 if TYPE_CHECKING:
     import torch
@@ -19,36 +22,22 @@ if TYPE_CHECKING:
 
     from zoo_registry.protocols import Objective, Task
 
-_NOT_FROM_A_RECIPE = ("params", "capturable", "differentiable")
 
-Path = tuple[str | int, ...]
-
-
-def check_optim(
-    slot: OptimSlot, *, origins: Mapping[Path, Location] | None = None, at: Path = ("optim",)
-) -> list[Problem]:
+def check_optim(slot: OptimSlot, *, origins: Mapping[At, Location] | None = None) -> list[Problem]:
     """Everything wrong with the names and parameters of an `optim` slot, its schedules and its `per_objective` changes.
 
     Args:
         slot: the slot.
         origins: the place of every value of the recipe.
-        at: where in the recipe the slot is.
 
     Example:
         >>> [problem.message for problem in check_optim(OptimSlot(name="adamm"))]
-        ["there is no optimiser 'adamm'"]
+        ["no optimiser is called 'adamm'"]
     """
-    places = origins or {}
-    problems = _check_optimiser(slot.name, slot.params, places, at)
-    schedules = [(slot.schedule, at)]
-    for objective, change in slot.per_objective.items():
-        own = (*at, "per_objective", objective)
-        problems += _check_optimiser(change.name or slot.name, change.params, places, own)
-        schedules.append((change.schedule, own))
-    for schedule, where in schedules:
-        if schedule is not None:
-            problems += _check_schedule(schedule.name, schedule.params, places, (*where, "schedule"))
-    return problems
+    faults: list[Fault] = []
+    for at, name, params in optim_parts({"optim": slot.model_dump(exclude_none=True)}):
+        faults += [*name_faults(name, at), *closed_faults(name, params, (*at, "params"), catalog())]
+    return [Problem(fault.message, nearest_place(origins or {}, fault.at), fault.hint) for fault in faults]
 
 
 def optim_of(optim: OptimSlot, objective: str) -> OptimSlot:
@@ -170,7 +159,7 @@ def objective_optimizers(
 
 def _make_optimizer(optim: OptimSlot, parameters: Sequence[Parameter]) -> torch.optim.Optimizer:
     try:
-        optimizer: torch.optim.Optimizer = _optimizer_class(optim.name)(parameters, **optim.params)
+        optimizer: torch.optim.Optimizer = resolve_name(OPTIMIZERS[optim.name])(parameters, **optim.params)
     except (ValueError, TypeError) as error:
         raise ParameterError(f"optimiser {optim.name!r}: {error}") from error
     return optimizer
@@ -180,49 +169,8 @@ def _make_schedule(optim: OptimSlot, steps: int) -> Schedule:
     if optim.schedule is None:
         return Schedule(steps)
     try:
-        return SCHEDULES[optim.schedule.name](steps, **optim.schedule.params)
+        schedule: Schedule = resolve_name(SCHEDULES[optim.schedule.name])(steps, **optim.schedule.params)
     except ZooError as error:
         message, hint = error.problems[0].message, error.problems[0].hint
         raise ParameterError(f"schedule {optim.schedule.name!r}: {message}", hint=hint) from error
-
-
-def _optimizer_class(name: str) -> Any:
-    import torch
-
-    # A submodule may be called as its optimiser in lower case.
-    return next(getattr(torch.optim, own) for own in dir(torch.optim) if own.lower() == name and own != name)
-
-
-def _check_optimiser(name: str, params: Mapping[str, Any], places: Mapping[Path, Location], at: Path) -> list[Problem]:
-    if name not in OPTIMIZERS:
-        return [_unknown("optimiser", name, OPTIMIZERS, places, at)]
-    import torch
-
-    what, where = f"optimiser {name!r}", _places(places, at)
-    problems = check_arguments(_optimizer_class(name), params, what, leave_out=_NOT_FROM_A_RECIPE, where=where)
-    if problems:
-        return problems
-    try:
-        _optimizer_class(name)([torch.zeros(1, requires_grad=True)], **params)
-    except (ValueError, TypeError, RuntimeError) as error:  # only torch knows the ranges
-        return [Problem(f"{what}: {error}", where(""))]
-    return []
-
-
-def _check_schedule(name: str, params: Mapping[str, Any], places: Mapping[Path, Location], at: Path) -> list[Problem]:
-    if name not in SCHEDULES:
-        return [_unknown("schedule", name, SCHEDULES, places, at)]
-    return check_arguments(
-        SCHEDULES[name], params, f"schedule {name!r}", leave_out=("steps",), where=_places(places, at)
-    )
-
-
-def _unknown(kind: str, name: str, known: Collection[str], places: Mapping[Path, Location], at: Path) -> Problem:
-    near = nearest(name, known, limit=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    return Problem(f"there is no {kind} {name!r}", places.get((*at, "name"), places.get(at)), hint)
-
-
-def _places(places: Mapping[Path, Location], at: Path) -> Callable[[str], Location | None]:
-    """Where a parameter is written; its component when it is not."""
-    return lambda name: places.get((*at, "params", name)) or places.get((*at, "name")) or places.get(at)
+    return schedule

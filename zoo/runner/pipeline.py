@@ -5,15 +5,16 @@ sources -> splits and labels -> model (and the weights it starts from) -> losses
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.build import build
 from zoo_registry.catalog import Listed, cache_folder, catalog
 from zoo_registry.entries import AudioSpec, ClipSpec
-from zoo_registry.errors import RecipeError
+from zoo_registry.errors import PluginError, RecipeError
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,8 @@ class Pipeline:
         preprocess: from uint8 clips to what the model takes.
         quarantine: files that could not be decoded.
         weights: what the model started from, None for random values.
+        other_weights: of models that the task holds beside it, such as a teacher.
+        provided: what builders may ask for, such as labels and seed.
     """
 
     recipe: RecipeSchema
@@ -57,19 +60,28 @@ class Pipeline:
     preprocess: Preprocess
     quarantine: Quarantine
     weights: LoadedWeights | None = None
+    other_weights: Sequence[LoadedWeights] = ()
+    provided: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def skipped(self) -> Sequence[str]:
         """Parameters of the classifier that did not come from the weights."""
         return self.weights.skipped if self.weights else ()
 
-    def loader(self, split: str, *, train: bool = False) -> Loader:
-        """Batches of a split: as training wants them, or as evaluation does."""
+    def loader(self, split: str, *, train: bool = False, shuffled: bool = False) -> Loader:
+        """Batches of a split: as training wants them, or as evaluation does.
+
+        Args:
+            split: `train`, `val` or `test`.
+            train: draw clips and their order.
+            shuffled: evaluation's clips in an order that the seed draws, so that the first few batches show what is
+                in the data and not only its first class.
+        """
         from zoo.data import Loader
 
         data, run = self.recipe.data, self.recipe.run
         return Loader(
-            self.splits[split],
+            _shuffled(self.splits[split], run.seed) if shuffled else self.splits[split],
             inputs=self.listed.model.inputs,
             clip=self.clip,
             audio=self.audio,
@@ -82,6 +94,13 @@ class Pipeline:
             quarantine=self.quarantine,
             max_bad=data.max_bad,
         )
+
+
+def _shuffled(split: Split, seed: int) -> Split:
+    """The split in another order, the same every time."""
+    samples = list(split.samples)
+    random.Random(f"{seed} {split.name}").shuffle(samples)
+    return replace(split, samples=samples)
 
 
 def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
@@ -97,10 +116,12 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     import torch
 
     from zoo.data import Preprocess, Quarantine
+    from zoo.data.split import check_targets
+    from zoo.pretrained import clip_of, refuse_random_classifier
 
     recipe = loaded.schema
     listed = catalog().resolve("model", recipe.model.name)
-    clip = change_clip(listed.model.clip, recipe.data.clip.model_dump(exclude_none=True))
+    clip = change_clip(clip_of(listed, recipe.model.weights), recipe.data.clip.model_dump(exclude_none=True))
     provided: dict[str, Any] = {
         "seed": recipe.run.seed,
         "cache": cache_folder(),
@@ -110,15 +131,24 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         "inputs": listed.model.inputs,
     }
     splits = open_splits(recipe, provided)
+    task_entry = catalog().resolve("task", recipe.task.name)
+    for split in splits.values():
+        check_targets(split, getattr(task_entry.entry, "targets", ()), task_entry.name)
     labels = next(iter(splits.values())).labels if splits else ()
     provided |= {"labels": labels} | ({"num_classes": len(labels)} if labels else {})
 
     torch.manual_seed(recipe.run.seed)
     module, weights = build_model(listed, recipe.model.params, recipe.model.weights, provided)
-    task_entry = catalog().resolve("task", recipe.task.name)
-    losses = build_losses(recipe.loss)
-    provided_to_task = provided | {"model": module, "losses": losses}
-    task = build(task_entry, recipe.task.params, provided_to_task, load_weights=_load_weights)
+    if recipe.optim is None or "train" not in splits:
+        refuse_random_classifier(module, weights)
+    provided_to_task = provided | {"model": module, "losses": build_losses(recipe.loss, provided)}
+    others: list[LoadedWeights] = []  # of models that the task holds beside, such as a teacher
+    task = build(
+        task_entry,
+        recipe.task.params,
+        provided_to_task,
+        load_weights=lambda *what: others.append(_load_weights(*what)),
+    )
     return Pipeline(
         recipe=recipe,
         listed=listed,
@@ -131,6 +161,8 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         preprocess=Preprocess(clip),
         quarantine=Quarantine(quarantine),
         weights=weights,
+        other_weights=others,
+        provided=provided,
     )
 
 
@@ -167,15 +199,29 @@ def _load_weights(module: Module, listed: Listed, reference: str) -> LoadedWeigh
     return load_weights(module, reference, listed=listed)
 
 
-def build_losses(slots: Mapping[str, Sequence[LossSlot]]) -> dict[str, Callable[[Tensor, Any], Tensor]]:
+def build_losses(
+    slots: Mapping[str, Sequence[LossSlot]], provided: Mapping[str, Any]
+) -> dict[str, Callable[[Tensor, Any], Tensor]]:
     """The loss of every role, a weighted sum where the recipe lists several."""
     return {
         role: WeightedSum(
             [slot.weight for slot in listed],
-            [build(catalog().resolve("loss", slot.name), slot.params) for slot in listed],
+            [build_loss(slot, provided) for slot in listed],
         )
         for role, listed in slots.items()
     }
+
+
+def build_loss(slot: LossSlot, provided: Mapping[str, Any]) -> Callable[[Tensor, Any], Tensor]:
+    """One loss."""
+    listed = catalog().resolve("loss", slot.name)
+    loss = build(listed, slot.params, provided)
+    if not callable(loss):
+        raise PluginError(
+            f"{listed.name} built a {type(loss).__name__}, not a loss that can be called",
+            hint=f"it comes from {listed.plugin.distribution} {listed.plugin.version}",
+        )
+    return loss  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -199,9 +245,9 @@ def build_augment(slots: Sequence[Component], provided: Mapping[str, Any]) -> Au
     return Chain([build(catalog().resolve("augmentation", slot.name), slot.params, provided) for slot in slots])
 
 
-def build_observers(slots: Sequence[Component]) -> list[object]:
+def build_observers(slots: Sequence[Component], provided: Mapping[str, Any] = {}) -> list[object]:
     """The recipe's observers."""
-    return [build(catalog().resolve("observer", slot.name), slot.params) for slot in slots]
+    return [build(catalog().resolve("observer", slot.name), slot.params, provided) for slot in slots]
 
 
 @dataclass

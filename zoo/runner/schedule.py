@@ -184,16 +184,6 @@ class Plateau(Schedule):
         self._best, self._stale, self._now = state["best"], state["stale"], state["now"]
 
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    "constant": Constant,
-    "cosine": Cosine,
-    "one_cycle": OneCycle,
-    "plateau": Plateau,
-    "step": Step,
-}
-"""By the name a recipe writes."""
-
-
 def _half_cosine(progress: float) -> float:
     """1 at 0, 0 at 1."""
     return (1 + math.cos(math.pi * progress)) / 2

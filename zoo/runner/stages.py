@@ -7,16 +7,28 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from zoo.recipe import LoadedRecipe, check_recipe, dump, load_recipe, resolve_recipe, write_lock
+from zoo.recipe import (
+    LoadedRecipe,
+    check_recipe,
+    differences,
+    dump,
+    load_recipe,
+    lock_facts,
+    read_lock,
+    resolve_recipe,
+    write_lock,
+)
 from zoo.runner.folder import RunFolder
 from zoo.runner.progress import Progress
 from zoo_registry.catalog import catalog
-from zoo_registry.errors import RecipeError, RunError
+from zoo_registry.errors import Interrupted, Problem, RecipeError, RunError, ZooError
+from zoo_registry.names import reference_kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,12 +86,12 @@ def run(
         >>> sorted(result.summary)[:2]                          # doctest: +SKIP
         ['epochs', 'model']
     """
+    overrides = [overrides] if isinstance(overrides, str) else list(overrides)
     loaded = load_checked(recipe, overrides, resume)
     where = resume or out or RunFolder.fresh(loaded.name)
     folder = RunFolder.open(where, loaded.data, resume=resume is not None)
     with Progress(quiet=quiet) as progress:
-        stages = _Stages(loaded, folder, progress, resume=resume is not None, may_publish=publish or not loaded.fetched)
-        return stages.run()
+        return _Stages(loaded, folder, progress, resume=resume is not None, publish=publish).run()
 
 
 def load_checked(
@@ -103,6 +115,16 @@ def load_checked(
     return resolve_recipe(loaded)
 
 
+def _discard(folder: RunFolder) -> None:
+    """Remove the folder of a run that could not start, so that the mended recipe finds its place free."""
+    if folder.metrics.exists() or folder.checkpoints.exists() or folder.model.exists():
+        return
+    for file in (folder.recipe, folder.lock, folder.quarantine):
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # whatever else is in there is not ours
+        folder.path.rmdir()
+
+
 @dataclass
 class _Stages:
     """One run under way, and what its stages hand on."""
@@ -111,46 +133,73 @@ class _Stages:
     folder: RunFolder
     progress: Progress
     resume: bool
-    may_publish: bool
+    publish: bool
     summary: dict[str, Any] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     structure: tuple[Mapping[str, Any], ...] = ()
+    failed: list[Problem] = field(default_factory=list)
 
     def run(self) -> RunResult:
         """Every stage whose slot is filled, in order."""
+        started = time.perf_counter()
+        self.recipe = self.loaded.schema
+        self._begin()
+        try:
+            self._stages()
+            self.summary["seconds"] = round(time.perf_counter() - started, 1)
+            self._write_summary()
+            self._report()
+            if self.failed:
+                raise RunError(self.failed)
+            self._publish()
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted", hint=f"zoo run --resume {self.folder.path} goes on") from None
+        finally:
+            self.observers.notify("run_end", self.summary)
+        return RunResult(self.folder.path, self.summary, self.tables)
+
+    def _begin(self) -> None:
+        """Everything that can go wrong before the first step; a run that cannot start leaves no folder."""
         from zoo.runner.device import configure, place
         from zoo.runner.observers import Observers
         from zoo.runner.pipeline import assemble, build_observers
 
-        started = time.perf_counter()
-        self.recipe = self.loaded.schema
-        self.device = configure(self.recipe.run)
-        self.pipeline: Pipeline = assemble(self.loaded, self.folder.quarantine)
-        place(self.pipeline.task, self.device)
-        self.pipeline.preprocess.to(self.device)
-        self.observers = Observers(build_observers(self.recipe.run.observers), self.progress.say)
-        self._write_lock()
+        try:
+            self._check_publishing()
+            self.device = configure(self.recipe.run)
+            self.pipeline: Pipeline = assemble(self.loaded, self.folder.quarantine)
+            place(self.pipeline.task, self.device)
+            self.pipeline.preprocess.to(self.device)
+            self.observers = Observers(
+                build_observers(self.recipe.run.observers, self.pipeline.provided), self.progress.say
+            )
+            self._write_lock()
+        except BaseException:
+            if not self.resume:
+                _discard(self.folder)
+            raise
         self.observers.notify("run_start", self.folder.path, self.loaded.data)
-        self.summary |= {"recipe": self.loaded.name, "model": self.pipeline.listed.name, "device": str(self.device)}
+        self.summary |= {"recipe": self.facts["name"], "model": self.pipeline.listed.name}
+        self.summary["device"] = str(self.device)
         if self.pipeline.skipped:
             self.progress.say(f"new classifier, not from the weights: {', '.join(self.pipeline.skipped)}")
+
+    def _stages(self) -> None:
+        """Fit to export. What training made is kept and reported, also when a later stage fails."""
         if self.recipe.optim is not None and "train" in self.pipeline.splits:
             self._fit()
         self.module: Module = self.pipeline.task.result().eval()
         self._evaluate()
         self._save()
-        if self.recipe.compress:
-            self._compress()
-        if self.recipe.export:
-            self._export()
+        try:
+            if self.recipe.compress:
+                self._compress()
+            if self.recipe.export:
+                self._export()
+        except ZooError as error:
+            self.failed += error.problems
         self.tables += self._quarantined()
-        self.summary["seconds"] = round(time.perf_counter() - started, 1)
-        self._write_summary()
-        self._report()
-        self._publish()
-        self.observers.notify("run_end", self.summary)
-        return RunResult(self.folder.path, self.summary, self.tables)
 
     def _fit(self) -> None:
         from zoo.runner.loop import fit
@@ -211,7 +260,9 @@ class _Stages:
         strategies = [(catalog().resolve("compression", slot.name), slot.params) for slot in self.recipe.compress]
         with ExitStack() as stack:
             train, val = (
-                stack.enter_context(closing(self.pipeline.loader(name))) if name in self.pipeline.splits else None
+                stack.enter_context(closing(self.pipeline.loader(name, shuffled=True)))
+                if name in self.pipeline.splits
+                else None
                 for name in ("train", "val")
             )
             context = Context(
@@ -245,33 +296,42 @@ class _Stages:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _export(self) -> None:
-        from zoo.export import export, table
+        import torch
+
+        from zoo.runner.device import place
 
         batches = self._some_batches(samples=32)
-        example = tuple(value[:1] for value in batches[0].inputs.values())
+        place(self.pipeline.task, torch.device("cpu"))  # files are compared on the CPU, by what the task says of them
+        try:
+            self._write_exports(batches)
+        finally:
+            place(self.pipeline.task, self.device)
+
+    def _write_exports(self, batches: Sequence[Batch]) -> None:
+        from zoo.export import export, table
+
         written = []
         for slot in self.recipe.export:
             listed = catalog().resolve("exporter", slot.name)
-            written.append(
-                export(
-                    self.module,
-                    listed,
-                    slot.params,
-                    example=example,
-                    path=self.folder.path / f"model{getattr(listed.entry, 'suffix', '')}",
-                    batches=batches,
-                    predict=self.pipeline.task.predict,
-                    inputs=self.pipeline.listed.model.inputs,
-                    progress=self.progress.say,
-                )
+            file = export(
+                self.module,
+                listed,
+                slot.params,
+                example=tuple(value[:1] for value in batches[0].inputs.values()),
+                path=self.folder.path / f"model{getattr(listed.entry, 'suffix', '')}",
+                batches=batches,
+                predict=self.pipeline.task.predict,
+                inputs=self.pipeline.listed.model.inputs,
+                progress=self.progress.say,
             )
-            self.summary[f"export/{listed.entry.name}/max_difference"] = written[-1].max_difference
+            written.append(file)
+            self.summary[f"export/{listed.entry.name}/max_difference"] = file.max_difference
         self.tables.append(table(written))
 
     def _some_batches(self, samples: int) -> list[Batch]:
         """Preprocessed batches of the evaluated split, with at least so many samples, or all there are."""
         batches: list[Batch] = []
-        with closing(self.pipeline.loader(self._shown)) as loader:
+        with closing(self.pipeline.loader(self._shown, shuffled=True)) as loader:
             for batch in loader.epoch(0):
                 batches.append(self.pipeline.preprocess(batch.to(self.device)))
                 if sum(map(len, batches)) >= samples:
@@ -290,12 +350,12 @@ class _Stages:
 
         write_report(
             self.folder.path,
-            title=self.loaded.name,
+            title=self.facts["name"],
             summary=_headlines_first(self.summary),
             history=self.folder.history(),
             figures=self.figures,
             clips=self._frames,
-            recipe_yaml=dump(self.loaded.data),
+            recipe_yaml=dump(without_folders(self.loaded.data)),
             tables=self.tables,
             diagram=self._diagram(),
             provenance=json.loads(json.dumps(self.facts, default=str)),
@@ -327,35 +387,93 @@ class _Stages:
         from zoo.report import Table
 
         bad = self.pipeline.quarantine.entries
-        rows = [(entry.media, entry.reason) for entry in bad]
+        rows = [(without_folders(entry.media), entry.reason) for entry in bad]
         return [Table("Files that could not be decoded", ("file", "reason"), rows)] if rows else []
 
-    def _publish(self) -> None:
-        from zoo.hub import publish
-
+    def _check_publishing(self) -> None:
+        """What publishing would refuse at the end, said before the first step."""
         slot = self.recipe.publish
         if slot is None:
             return
-        if not self.may_publish:
+        from zoo.hub import check_destination
+
+        check_destination(slot.repo)
+        if self._licence() is None:
+            raise RecipeError(
+                "nothing says under which licence the result is published",
+                where=self.loaded.where(("publish",)),
+                hint="write publish.licence, such as apache-2.0",
+            )
+
+    def _publish(self) -> None:
+        """Complete `model/` with everything that is published, and publish it if the recipe says so."""
+        with TemporaryDirectory() as folder:
+            self._publish_with(self._portable(Path(folder)))
+
+    def _publish_with(self, portable: Mapping[str, Path]) -> None:
+        from zoo.hub import publish
+
+        publish(self.folder.path, f"file:{self.folder.model}", licence=self._licence(), extra_files=portable)
+        slot = self.recipe.publish
+        if slot is None:
+            return
+        if self.facts["fetched"] and not self.publish:
             self.progress.say(f"not published to {slot.repo}: the recipe was fetched from elsewhere; say --publish")
             return
         self.progress.say(f"publish {slot.repo}")
-        uri = publish(self.folder.path, slot.repo, private=slot.private, licence=slot.licence, tag=slot.tag)
+        uri = publish(
+            self.folder.path,
+            slot.repo,
+            private=slot.private,
+            licence=self._licence(),
+            tag=slot.tag,
+            extra_files=portable,
+        )
         self.summary["published"] = uri
         self._write_summary()
 
+    def _portable(self, folder: Path) -> dict[str, Path]:
+        """Recipe and lock without the folders of this machine, and the metrics, to go along with the model."""
+        texts = {
+            self.folder.recipe.name: dump(without_folders(self.loaded.data)),
+            self.folder.lock.name: dump(without_folders(read_lock(self.folder.lock))),
+            "metrics.json": json.dumps(_finite(self._metrics()), indent=2) + "\n",
+        }
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return {name: folder / name for name in texts}
+
     def _write_lock(self) -> None:
+        """Record what the run is made of; a resumed one must still be made of the same data and weights."""
         import torch
 
         from zoo.data import fingerprint
 
+        before = read_lock(self.folder.lock) if self.resume and self.folder.lock.is_file() else {}
         self.facts: dict[str, Any] = {
+            "name": before.get("name", self.loaded.name),
+            "fetched": before.get("fetched", self.loaded.fetched),
             "threads": torch.get_num_threads(),
             "data": {name: fingerprint(split) for name, split in self.pipeline.splits.items()},
         }
         if self.pipeline.weights is not None:
             self.facts["weights"] = {"uri": self.pipeline.weights.uri, "sha256": self.pipeline.weights.sha256}
+        if self.pipeline.other_weights:
+            self.facts["other_weights"] = {other.uri: other.sha256 for other in self.pipeline.other_weights}
+        if before:
+            self._compare(before)
         write_lock(self.folder.lock, self.loaded, **self.facts)
+
+    def _compare(self, before: Mapping[str, Any]) -> None:
+        changed = differences(before, lock_facts(self.loaded, **self.facts))
+        other = [line for line in changed if line.startswith(("data.", "weights.", "other_weights."))]
+        if other:
+            raise RunError(
+                f"{self.folder.path} was trained on something else: {'; '.join(other)}",
+                hint="bring back the files as they were, or start a new run",
+            )
+        for line in changed:
+            self.progress.say(f"since the run began {line}: its numbers may no longer be repeated bit for bit")
 
     def _write_summary(self) -> None:
         text = json.dumps(_finite(self.summary), indent=2) + "\n"
@@ -364,11 +482,26 @@ class _Stages:
         partial.replace(self.folder.summary)
 
     def _metrics(self) -> dict[str, float]:
-        """What was measured so far; numbers of the compressed model once there is one."""
-        return {name: value for name, value in self.summary.items() if "/" in name and isinstance(value, float)}
+        """What was measured of the model in `model/`: once it is compressed, that is what `val/...` means."""
+        measured = {name: value for name, value in self.summary.items() if "/" in name and isinstance(value, float)}
+        if not self.structure:
+            return measured
+        before = {f"original/{name}": value for name, value in measured.items() if name.startswith(("val/", "test/"))}
+        after = {
+            f"val/{name.removeprefix('compressed/')}": value
+            for name, value in measured.items()
+            if name.startswith("compressed/")
+        }
+        return after | before
 
     def _licence(self) -> str | None:
-        return self.recipe.publish.licence if self.recipe.publish else None
+        """What the recipe says, else the licence of the published weights that the model started from."""
+        if self.recipe.publish is not None and self.recipe.publish.licence is not None:
+            return self.recipe.publish.licence
+        tag = self.recipe.model.weights
+        if tag is None or reference_kind(tag) != "name":
+            return None
+        return catalog().resolve("model", self.recipe.model.name).weights(tag).licence
 
 
 def _save_as(
@@ -405,6 +538,24 @@ def _reading_task(pipeline: Pipeline) -> dict[str, Any]:
     meant_for = catalog().resolve("task", pipeline.listed.model.task).name
     same = pipeline.recipe.task.name == meant_for
     return {"name": meant_for, "params": dict(pipeline.recipe.task.params) if same else {}}
+
+
+def without_folders(value: Any) -> Any:
+    """Plain data with absolute paths made relative to the current folder, or reduced to their names outside it.
+
+    What is published or shown says nothing about the folders of the machine it was made on.
+    """
+    if isinstance(value, Mapping):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    scheme = "file:" if value.startswith("file:") else ""
+    path = Path(value.removeprefix(scheme))
+    if not path.is_absolute():
+        return value
+    return scheme + (path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.name)
 
 
 def _headlines_first(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,10 +90,12 @@ class Training:
         """Go back to the newest whole checkpoint, and to how `metrics.jsonl` was then."""
         checkpoint = self.checkpoints.newest()
         if checkpoint is None:
+            self.checkpoints.forget_after(None)
             self.folder.cut_back(0)
             self.progress.say("no checkpoint yet: starting at the first step")
             return
         self.snapshot.restore(checkpoint)
+        self.checkpoints.forget_after(checkpoint.name)
         self.folder.cut_back(checkpoint.record["metrics_bytes"])
         self.best, self.saved = checkpoint.record["best"], checkpoint.name
         self.progress.say(f"going on from {self.checkpoints.folder / checkpoint.name}")
@@ -109,9 +111,9 @@ class Training:
         self.task.state.train()
         self.samples, self.clock = 0, time.perf_counter()
 
-    def note(self, optimizer: ObjectiveOptimizer, terms: Mapping[str, Tensor], batch: Batch) -> None:
-        """Keep an objective's losses on a batch."""
-        self.losses.add(terms, step=self.at.step + 1, index=batch.index, prefix=self.loss_prefix(optimizer))
+    def note(self, optimizer: ObjectiveOptimizer, terms: Mapping[str, Tensor], index: Tensor) -> None:
+        """Keep an objective's losses on a batch of samples, whose index stays on the CPU."""
+        self.losses.add(terms, step=self.at.step + 1, index=index, prefix=self.loss_prefix(optimizer))
 
     def step_end(self, batches: int, samples: int, bar: ProgressTask) -> None:
         """Count a step; log, keep and stop where it is time to."""
@@ -164,7 +166,7 @@ class Training:
         for optimizer in self.optimizers:
             if metrics:
                 optimizer.schedule.epoch_end(metrics[name], direction)
-            else:
+            elif self.loss_name(optimizer) in means:  # an objective may have had no step in this epoch
                 optimizer.schedule.epoch_end(means[self.loss_name(optimizer)], "min")
         self.at.epoch, self.at.batches = epoch, 0
         self.losses.epoch = Mean()

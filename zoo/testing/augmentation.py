@@ -73,6 +73,20 @@ class AugmentationConformance(ComponentConformance):
         self.augmented()
         assert torch.equal(before, torch.get_rng_state()), f"{self.name} draws from torch's global generator"
 
+    def test_reads_nothing_back_from_the_device(self) -> None:
+        here, there = _seeded(0), _seeded(0)
+        clips = self.augment()(self.example(), here).inputs["clip_bcthw"]
+        try:  # tensors of the meta device have no values that could be read
+            elsewhere = self.augment()(self.example().to("meta"), there).inputs["clip_bcthw"]
+        except (RuntimeError, NotImplementedError) as error:
+            raise AssertionError(
+                f"{self.name} reads values from the batch's device, for which every step has to wait: draw on the CPU, "
+                f"where the generator is, and send what the clips need with .to(device) ({error})"
+            ) from error
+        assert torch.equal(here.get_state(), there.get_state()), f"{self.name} draws on the batch's device, not the CPU"
+        assert elsewhere.device.type == "meta", f"{self.name} takes the clips to the {elsewhere.device}"
+        assert elsewhere.shape == clips.shape
+
     def test_leaves_the_batch_it_was_given_alone(self) -> None:
         batch, untouched = self.example(), self.example()
         self.augment()(batch, _seeded(0))

@@ -28,7 +28,8 @@ class ColorJitter:
         """The batch with the colours of every sample changed by factors of its own."""
         clip_bcthw = batch.inputs[CLIP]
         # All four are drawn even when unused, so that switching one off leaves the others' draws alone.
-        draws = torch.rand(4, len(clip_bcthw), 1, 1, 1, 1, generator=generator, device=generator.device)
+        drawn = torch.rand(4, len(clip_bcthw), 1, 1, 1, 1, generator=generator)
+        draws = drawn.to(clip_bcthw.device, non_blocking=True)
         factors = [
             _between(max(0.0, 1 - strength), 1 + strength, draw)
             for strength, draw in zip((self.brightness, self.contrast, self.saturation), draws[:3], strict=True)
@@ -79,8 +80,8 @@ def turn_hue(clip_bcthw: Tensor, hue: Tensor) -> Tensor:
 
 
 def _grey(clip_bcthw: Tensor) -> Tensor:
-    weights = clip_bcthw.new_tensor(_GREY).view(1, 3, 1, 1, 1)
-    return (clip_bcthw * weights).sum(1, keepdim=True)
+    red, green, blue = (channel * weight for channel, weight in zip(clip_bcthw.split(1, dim=1), _GREY, strict=True))
+    return red + green + blue
 
 
 def _between(low: float, high: float, draw: Tensor) -> Tensor:

@@ -36,10 +36,9 @@ class Window:
         A box outside the window is left with no area; dropping it would part it from its label.
         """
         y_scale, x_scale = size[0] / self.height, size[1] / self.width
-        offset = boxes_n4.new_tensor([self.left, self.top, self.left, self.top])
-        factor = boxes_n4.new_tensor([x_scale, y_scale, x_scale, y_scale])
-        limit = boxes_n4.new_tensor([size[1], size[0], size[1], size[0]])
-        return ((boxes_n4 - offset) * factor).clamp(min=0).minimum(limit)
+        x_n2 = ((boxes_n4[:, 0::2] - self.left) * x_scale).clamp(0, size[1])
+        y_n2 = ((boxes_n4[:, 1::2] - self.top) * y_scale).clamp(0, size[0])
+        return torch.stack([x_n2, y_n2], dim=-1).flatten(1)
 
 
 def move(

@@ -24,14 +24,17 @@ class HorizontalFlip:
         """The batch with some samples mirrored."""
         clip_bcthw = batch.inputs[CLIP]
         width = clip_bcthw.shape[-1]
-        flipped_b = torch.rand(len(clip_bcthw), generator=generator, device=generator.device) < self.p
+        drawn_b = torch.rand(len(clip_bcthw), generator=generator) < self.p
+        flipped, flipped_b = drawn_b.tolist(), drawn_b.to(clip_bcthw.device, non_blocking=True)
 
         def mirror(clip_bcthw: Tensor, scale: Fraction) -> Tensor:
             return torch.where(flipped_b.view(-1, 1, 1, 1, 1), clip_bcthw.flip(-1), clip_bcthw)
 
         def mirror_boxes(row: int, boxes_n4: Tensor) -> Tensor:
+            if not flipped[row]:
+                return boxes_n4
             x1, y1, x2, y2 = boxes_n4.unbind(-1)
-            return torch.where(flipped_b[row], torch.stack([width - x2, y1, width - x1, y2], dim=-1), boxes_n4)
+            return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
 
         return move(batch, mirror, mirror_boxes)
 

@@ -34,7 +34,7 @@ class RandomCrop:
                 f"{clip_bcthw.shape[-2]}x{clip_bcthw.shape[-1]}",
                 hint="set data.clip.resize to at least the size, or give random_crop a padding",
             )
-        draws = torch.rand(len(clip_bcthw), 2, generator=generator, device=generator.device, dtype=torch.float64)
+        draws = torch.rand(len(clip_bcthw), 2, generator=generator, dtype=torch.float64)
         corners = (draws * (draws.new_tensor(room) + 1)).long().tolist()
         windows = [Window(top, left, *self.size) for top, left in corners]
         return crop(padded, windows, self.size, lambda window_cthw, size: window_cthw)

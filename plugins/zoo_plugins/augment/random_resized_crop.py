@@ -46,7 +46,7 @@ def draw_windows(
 ) -> list[Window]:
     """Windows drawn as torchvision's RandomResizedCrop does: area uniform, logarithm of width / height uniform."""
     height, width = height_width
-    draws = torch.rand(4, count, _ATTEMPTS, generator=generator, device=generator.device, dtype=torch.float64)
+    draws = torch.rand(4, count, _ATTEMPTS, generator=generator, dtype=torch.float64)
     area = height * width * torch.lerp(draws.new_tensor(scale[0]), draws.new_tensor(scale[1]), draws[0])
     shape = torch.exp(torch.lerp(draws.new_tensor(math.log(ratio[0])), draws.new_tensor(math.log(ratio[1])), draws[1]))
     heights, widths = (area / shape).sqrt().round(), (area * shape).sqrt().round()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import torch
@@ -30,10 +31,17 @@ class CrossEntropy:
                 raise ParameterError(
                     f"cross_entropy has {len(self.class_weights)} class_weights, the model has {classes} classes"
                 )
-            weight_k = torch.tensor(self.class_weights, device=prediction.device)
+            weight_k = _on_device(self.class_weights, prediction.device)
         return functional.cross_entropy(
             prediction.float(), target, weight=weight_k, label_smoothing=self.label_smoothing
         )
+
+
+@lru_cache(maxsize=16)
+def _on_device(class_weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """The weights, copied to a device once; a copy in every step would make the step wait."""
+    with torch.inference_mode(False):  # the first call may come from an evaluation, the next from training
+        return torch.tensor(class_weights, device=device)
 
 
 def cross_entropy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from math import nan
 from typing import Any
@@ -65,6 +66,16 @@ class ClassificationMetrics:
                 for label, value, there in zip(self._labels, by_class, seen, strict=True)
             }
         return values
+
+    def merge(self, other: ClassificationMetrics) -> None:
+        """Take in what another has seen of the same split, such as another process; the other stays as it is."""
+        if self._collection is None:
+            self._collection, self._mean_loss = copy.deepcopy((other._collection, other._mean_loss))
+        elif other._collection is not None:
+            theirs = dict(other._collection.items(copy_state=False))
+            for name, measure in self._collection.items(copy_state=False):
+                measure.merge_state(theirs[name])
+            self._mean_loss.merge_state(other._mean_loss)
 
     def reset(self) -> None:
         """Forget everything."""

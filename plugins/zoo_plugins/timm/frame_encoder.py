@@ -15,8 +15,8 @@ from zoo_registry.errors import ParameterError
 class FrameEncoder(nn.Module):
     """Frames through a timm backbone, the mean over time through a linear layer.
 
-    `backbone.*` has timm's own parameter names, so published image weights without their classifier fit it; `head.*`
-    belongs to the labels of the films. The order of frames makes no difference to the result.
+    `backbone.*` has timm's own parameter names; `head.*` takes the place of timm's classifier, so that a clip of one
+    frame gets timm's own logits. The order of frames makes no difference to the result.
 
     Args:
         backbone: a timm model without classifier: pictures (N, 3, H, W) to features (N, D). The few encoders that do

@@ -69,7 +69,7 @@ def clip_spec(config: PretrainedCfg) -> ClipSpec:
 
 
 def _weights(architecture: str, tag: str, of_model: ClipSpec) -> Weights:
-    """The image weights of one tag. They fill `backbone.*` of the frame encoder, their classifier stays behind."""
+    """The image weights of one tag, as timm names their keys."""
     config = get_pretrained_cfg(f"{architecture}.{tag}")
     checksum = re.search(r"-([0-9a-f]{8,64})\.\w+$", config.url or "")
     clip = clip_spec(config)
@@ -80,4 +80,5 @@ def _weights(architecture: str, tag: str, of_model: ClipSpec) -> Weights:
         labels=config.num_classes or None,
         licence=None if config.license in (None, "unknown") else config.license,
         clip=None if clip == of_model else clip,
+        convert="zoo_plugins.timm.image_weights:of_frame_encoder",
     )

@@ -51,6 +51,22 @@ def test_a_playlist_cannot_send_the_decoder_elsewhere(tmp_path: Path, numbered_f
     assert reason(tmp_path / "list.m3u8")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.mp4", "ffconcat version 1.0\nfile {film}\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{film}\n#EXT-X-ENDLIST\n"),
+    ],
+)
+def test_a_list_of_other_files_is_no_film(name: str, text: str, tmp_path: Path, numbered_film: WriteFilm) -> None:
+    film = numbered_film()
+    assert film.parent == tmp_path
+    (tmp_path / name).write_text(text.format(film=film.name))
+    assert "leads to other files, which are not opened" in reason(tmp_path / name)
+    with pytest.raises(UndecodableMedia, match="leads to other files"):
+        probe(tmp_path / name)
+
+
 def cut(path: Path, keep: float) -> Path:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])

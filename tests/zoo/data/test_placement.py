@@ -37,6 +37,14 @@ def test_the_canvas_is_covered_and_no_larger_than_needed() -> None:
         assert placement.corner == (placement.scaled[0] - 128, placement.scaled[1] - 128)
 
 
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (320, 240), (100, 1000)])
+def test_an_exact_resize_is_as_exact_in_training_as_in_evaluation(height: int, width: int) -> None:
+    clip = ClipSpec(frames=1, size=112, resize=(128, 171))
+    training, evaluation = canvas_placement(clip, height, width, (0.3, 0.9)), evaluation_placement(clip, height, width)
+    assert training.scaled == evaluation.scaled == (128, 171)
+    assert (training.window, training.corner) == ((128, 171), (0, 0))
+
+
 @pytest.mark.parametrize("canvas", [True, False])
 @pytest.mark.parametrize("crop", [(0.0, 0.0), (0.5, 0.7), (1.0, 1.0)])
 def test_a_box_lies_around_the_pixels_it_was_drawn_around(tmp_path: Path, canvas: bool, crop) -> None:

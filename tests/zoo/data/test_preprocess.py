@@ -13,7 +13,7 @@ from zoo_registry.protocols import Batch
 CLIP = ClipSpec(frames=2, size=(4, 6), mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.5))
 
 
-def batch_of(clip_bcthw: torch.Tensor, **targets) -> Batch:
+def batch_of(clip_bcthw: torch.Tensor, /, **targets) -> Batch:
     rows = torch.arange(len(clip_bcthw))
     return Batch({"clip_bcthw": clip_bcthw}, targets, rows, torch.zeros_like(rows))
 
@@ -44,6 +44,16 @@ def test_larger_clips_are_cropped_at_the_centre_and_boxes_with_them() -> None:
     direct = Preprocess(CLIP)(batch_of(pixels[..., 2:6, 1:7]))
     assert torch.equal(result.inputs["clip_bcthw"], direct.inputs["clip_bcthw"])
     assert result.targets["boxes_n4"][0].tolist() == [[0, 0, 6, 4], [2, 1, 4, 3]]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_target_clips_are_cropped_alike_at_their_own_scale_and_stay_pictures(times: int) -> None:
+    pixels = random_pixels(1, 3, 2, 8, 8)
+    target = random_pixels(1, 3, 2, 8 * times, 8 * times)
+    ready = Preprocess(CLIP)(batch_of(pixels, clip_bcthw=target)).targets["clip_bcthw"]
+    assert torch.equal(ready, target[..., 2 * times : 6 * times, times : 7 * times].float() / 255)
+    from_floats = Preprocess(CLIP)(batch_of(pixels, clip_bcthw=target.float() / 255)).targets["clip_bcthw"]
+    assert torch.equal(from_floats, ready)
 
 
 def test_the_batch_given_stays_as_it_was() -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from zoo.data import Split, fingerprint, open_split
+from zoo.data.split import check_targets
 from zoo_registry.errors import DataError
 from zoo_registry.protocols import Sample
 
@@ -91,3 +92,37 @@ def test_a_fingerprint_changes_with_targets_spans_sizes_and_labels(tmp_path: Pat
     (tmp_path / "films" / "a.mp4").write_bytes(b"123456")
     prints.add(fingerprint(split))
     assert len(prints) == 6
+
+
+def test_targets_in_another_form_than_the_task_reads_are_an_error() -> None:
+    several = [Sample(f"{at}.mp4", {"label_bk": ["cat", "dog"]}) for at in range(4)]
+    split = Split("train", [*several, Sample("one.mp4", {"label_b": "cat"})], ("cat", "dog"))
+    with pytest.raises(DataError) as caught:
+        check_targets(split, ("label_b",), "tasks/classification")
+    (problem,) = caught.value.problems
+    assert problem.message == (
+        "4 of 5 samples of the train split have label_bk instead of label_b, which task 'tasks/classification' reads: "
+        "0.mp4, 1.mp4, 2.mp4, ..."
+    )
+    assert problem.hint == "give them label_b, or choose a task that reads label_bk"
+
+
+def test_targets_that_are_missing_are_all_named() -> None:
+    split = Split("val", [Sample("a.mp4")], ())
+    with pytest.raises(DataError) as caught:
+        check_targets(split, ("label_b", "boxes_n4"), "detection")
+    assert [problem.message for problem in caught.value.problems] == [
+        "1 of 1 samples of the val split have no label_b, which task 'detection' reads: a.mp4",
+        "1 of 1 samples of the val split have no boxes_n4, which task 'detection' reads: a.mp4",
+    ]
+
+
+def test_samples_with_more_than_the_task_reads_are_fine() -> None:
+    split = Split("train", [Sample("a.mp4", {"label_b": "cat", "caption": "a cat"})], ("cat",))
+    check_targets(split, ("label_b",), "classification")
+    check_targets(split, (), "contrastive")
+
+
+def test_the_path_of_a_target_clip_is_no_class() -> None:
+    films = SimpleNamespace(samples=[Sample("a.mp4", {"clip_bcthw": "b.mp4"})], labels=[])
+    assert len(open_split(films, "train")) == 1

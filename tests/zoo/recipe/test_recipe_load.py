@@ -1,18 +1,19 @@
 """Loading a recipe: short forms, `extends`, `--set`, and what becomes of each."""
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
-import torch
 
 from zoo.recipe import LoadedRecipe, dump, load_recipe
 from zoo.recipe.slots import OPTIMIZERS, SCHEDULES
-from zoo.runner.schedule import SCHEDULES as RUNNER_SCHEDULES
+from zoo.runner.schedule import Schedule
 from zoo_registry.catalog import Catalog
 from zoo_registry.errors import RecipeError
 
@@ -154,6 +155,25 @@ def test_a_fetched_recipe_cannot_read_files_of_this_machine(
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("child", "foreign"),
+    [
+        ("extends: shelf://one\n", True),
+        ("extends: shelf://one\npublish: {tag: v1}\n", True),
+        ("extends: shelf://one\npublish: {repo: me/mine}\n", False),
+        ("extends: shelf://one\npublish: null\n", False),
+    ],
+)
+def test_who_wrote_the_repository_says_whether_publishing_is_foreign(
+    load: Load, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, child: str, foreign: bool
+) -> None:
+    monkeypatch.setenv("LAB_SHELF", str(tmp_path))
+    write("one/recipe.resolved.yaml", dump(MINIMAL | {"publish": {"repo": "them/theirs"}}))
+    write("child.yaml", child)
+    assert load("child.yaml").publish_is_foreign is foreign
+    assert not load("shelf://one", "publish.repo=me/mine").publish_is_foreign
+
+
 # --------------------------------------------------------------------------------------- --set
 
 
@@ -205,7 +225,31 @@ def test_loading_imports_no_torch(tmp_path: Path) -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_checking_an_optimiser_again_imports_no_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from zoo.recipe.optim import closed_faults
+from zoo_registry.catalog import catalog
+found = [closed_faults("adamw", {"lrr": 1}, ("optim", "params"), catalog()),
+         closed_faults("cosine", {"finl": 1}, ("optim", "schedule", "params"), catalog())]
+print([fault.hint for (fault,) in found], "torch" in sys.modules)
+"""
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env={**os.environ, "ZOO_CACHE": str(tmp_path)},
+        )
+        said.append(done.stdout.strip())
+    hints = """["did you mean 'lr'?", "did you mean 'final'?"]"""
+    assert said == [f"{hints} True", f"{hints} False"]
+
+
 def test_the_names_a_recipe_may_write_are_those_that_the_runner_has() -> None:
-    by_torch = {name.lower() for name in vars(torch.optim)}
-    assert set(OPTIMIZERS) <= by_torch
-    assert set(SCHEDULES) == set(RUNNER_SCHEDULES)
+    by_torch = [resolve_name(string) for string in OPTIMIZERS.values()]
+    assert [optimizer.__name__.lower() for optimizer in by_torch] == list(OPTIMIZERS)
+    assert {resolve_name(string) for string in SCHEDULES.values()} == {*Schedule.__subclasses__()}

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from zoo.recipe import check_recipe, load_recipe
+from zoo.recipe import check_recipe, dump, load_recipe, resolve_recipe
 from zoo_registry.catalog import Catalog
 from zoo_registry.errors import RecipeError
 
 Write = Callable[[str, str], Path]
 Complain = Callable[..., list[str]]
+Shelf = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture
@@ -25,6 +27,17 @@ def complain(index: Catalog) -> Complain:
         return [str(problem) for problem in check_recipe(recipe, index=index)]
 
     return complaints
+
+
+@pytest.fixture
+def shelf(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
+    """Writes the recipe behind `shelf://one`, which the fetcher of another machine's files brings."""
+    monkeypatch.setenv("LAB_SHELF", str(tmp_path))
+
+    def put(slots: dict[str, Any]) -> None:
+        write("one/recipe.resolved.yaml", dump({"zoo": 1, "task": "sorting"} | slots))
+
+    return put
 
 
 def test_all_problems_are_reported_at_once_in_the_order_of_the_file(complain: Complain, write: Write) -> None:
@@ -204,6 +217,67 @@ def test_parameters_are_checked_against_the_signatures_of_builders(complain: Com
         "r.yaml:6:61: augment.0.params.scale.1: expected a number, found 'big'",
         "r.yaml:7:44: compress.0.params.amount: expected a number from 0 to 1, found true",
     ]
+
+
+def test_optimisers_and_schedules_are_checked_with_everything_else(complain: Complain) -> None:
+    overrides = ["optim.params.lrr=1", "optim.schedule.params.finl=0", "model.params.widht=9", "optim.params.eps=-1"]
+    said = "\n".join(complain("starter", overrides))
+    for complaint in (
+        "--set optim.params.lrr=1: optimiser 'adamw' has no parameter 'lrr'\n  did you mean 'lr'?",
+        "--set optim.schedule.params.finl=0: schedule 'cosine' has no parameter 'finl'\n  did you mean 'final'?",
+        "--set model.params.widht=9: lab/small has no parameter 'widht'\n  did you mean 'width'?",
+        "--set optim.params.eps=-1: optim.params.eps: expected a number of at least 0, found -1",
+    ):
+        assert complaint in said
+    assert complain("starter", ["optim.schedule=step"]) == [
+        "--set optim.schedule=step: schedule 'step' needs a value for 'step_size'\n"
+        "  write optim.schedule.params.step_size: a whole number of at least 1"
+    ]
+    assert len(complain("starter", ["run.epochs=-1", "optim.params.lrr=1"])) == 2
+
+
+def test_an_early_stop_wants_something_to_watch(complain: Complain) -> None:
+    early_stop = "run.early_stop={patience: 2}"
+    (said,) = complain("starter", [early_stop])
+    assert said.startswith(f"--set {early_stop}: an early stop watches data.val, and there is none\n  fill data.val")
+    assert complain("starter", [early_stop, "data.val={name: films, params: {path: x}}"]) == []
+    assert complain("starter", [early_stop, "run.epochs=0"]) == []
+    assert complain("starter", ["optim.schedule=plateau"]) == []
+
+
+@pytest.mark.parametrize("path", ["/etc", "../x", "a/../../x", "~/x"])
+def test_a_fetched_recipe_cannot_name_files_of_this_machine(
+    complain: Complain, write: Write, shelf: Shelf, path: str
+) -> None:
+    shelf({"data": {"test": {"name": "films", "params": {"path": path}}}, "model": {"name": "small"}})
+    (said,) = complain("shelf://one")
+    place, _, message = said.partition(": ")
+    assert place.startswith("shelf://one:")
+    assert message.startswith(f"a fetched recipe cannot name {path!r}, a file of this machine\n  set it yourself")
+    assert complain("shelf://one", [f"data.test.params.path={path}"]) == []
+    write("mine.yaml", f"extends: shelf://one\ndata: {{test: {{params: {{path: {path}}}}}}}\n")
+    assert complain("mine.yaml") == []
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [
+        {"model": {"name": "small", "weights": "file:w"}},
+        {"model": "small", "task": {"name": "sorting", "params": {"teacher": {"name": "small", "weights": "file:w"}}}},
+    ],
+)
+def test_a_fetched_recipe_cannot_name_weights_of_this_machine(
+    complain: Complain, shelf: Shelf, slots: dict[str, Any]
+) -> None:
+    shelf(slots)
+    (said,) = complain("shelf://one")
+    assert "a fetched recipe cannot name 'file:w'" in said
+
+
+def test_paths_of_a_fetched_recipe_start_from_the_current_folder(index: Catalog, shelf: Shelf, tmp_path: Path) -> None:
+    shelf({"model": "small", "data": {"test": {"name": "films", "params": {"path": "films"}}}})
+    data = resolve_recipe(load_recipe("shelf://one", index=index), index=index).data
+    assert data["data"]["test"]["params"]["path"] == str(tmp_path / "films")
 
 
 def test_a_mapping_that_no_file_could_hold_is_refused(complain: Complain) -> None:

@@ -57,6 +57,12 @@ def test_a_resolved_recipe_means_the_same_in_another_folder(
     assert again.data == resolved.data
 
 
+def test_a_tilde_before_nobody_s_name_is_part_of_the_path(index: Catalog, write: Write, tmp_path: Path) -> None:
+    write("r.yaml", "extends: starter\ndata: {train: {params: {path: ~nobody_of_this_name/x}}}\n")
+    data = resolve_recipe(load_recipe("r.yaml", index=index), index=index).data
+    assert data["data"]["train"]["params"]["path"] == str(tmp_path / "~nobody_of_this_name" / "x")
+
+
 def test_components_inside_parameters_are_qualified_too(index: Catalog) -> None:
     recipe = MINIMAL | {"task": {"name": "sorting", "params": {"teacher": "small.k400"}}}
     resolved = resolve_recipe(load_recipe(recipe, index=index), index=index)

@@ -96,6 +96,8 @@ def test_going_on_from_before_a_damaged_checkpoint_gives_the_same_weights(tmp_pa
     train(tmp_path / "run", BrightOrDark(), schema)
     newest = Checkpoints(tmp_path / "run" / "checkpoints", 3, warn=print).names()[-1]
     (tmp_path / "run" / "checkpoints" / newest / "tensors.safetensors").write_bytes(b"")
+    train(tmp_path / "run", resumed, recipe(epochs=0), resume=True)
+    assert newest not in Checkpoints(tmp_path / "run" / "checkpoints", 3, warn=print).names()
     train(tmp_path / "run", resumed, schema, resume=True)
     assert same_weights(undisturbed, resumed)
 
@@ -126,10 +128,29 @@ def test_a_write_that_the_system_refuses_half_way_is_reported(checkpoints):
     assert [path.name for path in checkpoints.folder.iterdir()] == ["step-000001"]
 
 
-def test_what_a_killed_run_left_half_written_is_cleared_away(tmp_path):
+def test_reading_leaves_what_a_run_is_writing_alone(tmp_path):
     (tmp_path / ".step-000009.tmp").mkdir()
     assert Checkpoints(tmp_path, keep=1, warn=print).newest() is None
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".step-000009.tmp"]
+
+
+def test_resuming_clears_away_what_a_killed_run_left_half_written(tmp_path):
+    (tmp_path / "checkpoints" / ".step-000009.tmp").mkdir(parents=True)
+    train(tmp_path, BrightOrDark(), recipe(epochs=0), resume=True)
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_damaged_checkpoints_do_not_push_out_whole_ones(tmp_path):
+    before = Checkpoints(tmp_path, keep=3, warn=print)
+    for step in (10, 20, 30):
+        save(before, step)
+    for name in ("step-000020", "step-000030"):
+        (tmp_path / name / "record.json").write_text("{}")
+    resumed = Checkpoints(tmp_path, keep=2, warn=print)
+    resumed.forget_after(resumed.newest().name)
+    save(resumed, 15)
+    assert resumed.names() == ["step-000010", "step-000015"]
+    assert resumed.newest().record == {"step": 15}
 
 
 def test_others_who_may_read_the_record_may_read_the_tensors(checkpoints):

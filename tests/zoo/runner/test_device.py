@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -42,6 +45,22 @@ def test_modules_outside_the_state_move_too():
     place(task, torch.device("meta"))
     assert task.state.weight.is_meta
     assert task.teacher.weight.is_meta
+
+
+def test_modules_within_containers_move_too():
+    @dataclass
+    class Weighted:
+        losses: list[Any]
+
+    class WithLosses:
+        state = nn.Linear(1, 1)
+
+    task, (listed, nested, plain) = WithLosses(), (nn.Linear(1, 1) for _ in range(3))
+    task.losses = {"main": Weighted([listed, {"deep": (nested,)}]), "name": "not a module"}
+    task.heads = [plain]
+    task.heads.append(task.heads)  # a circle
+    place(task, torch.device("meta"))
+    assert all(module.weight.is_meta for module in (listed, nested, plain))
 
 
 def test_seeds_of_near_steps_are_unrelated():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,6 +153,43 @@ def test_only_the_parameters_of_the_objective_at_work_require_gradients(tmp_path
     assert all(parameter.requires_grad for parameter in task.state.parameters())
 
 
+def test_an_objective_without_a_step_in_an_epoch_needs_no_validation(tmp_path):
+    class Seldom(Duel):
+        def objectives(self):
+            critic, maker = super().objectives()
+            return [critic, replace(maker, every=5)]
+
+    schema = recipe({"name": "sgd", "params": {"lr": 0.01}, "schedule": {"name": "plateau"}}, epochs=3)
+    assert train(tmp_path, Seldom(), schema, val=None).steps == 9  # of the maker the first and the sixth
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        (BrightOrDark, ["prepare", "loss", "prepare", "loss"]),
+        (Duel, ["prepare", "prepare", "critic", "critic", "maker", "maker"]),
+    ],
+)
+def test_batches_are_prepared_right_before_use_unless_objectives_share_them(tmp_path, task, expected):
+    happened: list[str] = []
+
+    class Watched(task):
+        def loss(self, batch, shared):
+            happened.append("loss")
+            return super().loss(batch, shared)
+
+        def note(self, name, batch):
+            happened.append(name)
+
+    def prepare(batch):
+        happened.append("prepare")
+        return to_float(batch)
+
+    schema = recipe(epochs=1, accumulate=2)
+    train(tmp_path, Watched(), schema, val=None, loader=InMemoryLoader(8), preprocess=prepare)
+    assert happened == expected
+
+
 def test_rows_tell_objectives_apart(tmp_path):
     train(tmp_path, Duel(), recipe(epochs=1), val=None)
     (row,) = RunFolder(tmp_path).history()
@@ -212,6 +250,14 @@ def test_nan_stops_the_run_and_says_at_which_batch(tmp_path):
         train(tmp_path, Breaking(), recipe(epochs=5))
     last_of_epoch_2 = list(InMemoryLoader().epoch(1))[2]
     assert f"train/{int(last_of_epoch_2.index[0])}.mp4" in str(caught.value)
+
+
+def test_samples_of_a_nan_are_named_without_asking_the_device(tmp_path):
+    def with_index_elsewhere(batch):
+        return replace(to_float(batch), index=batch.index.to("meta"))
+
+    with pytest.raises(NonFiniteLoss, match=r"on the batch of train/\d+\.mp4"):
+        train(tmp_path, Breaking(), recipe(epochs=5), val=None, preprocess=with_index_elsewhere)
 
 
 def test_nan_keeps_the_last_good_checkpoint_and_writes_no_bad_one(tmp_path):
@@ -355,7 +401,7 @@ def test_resume_on_a_gpu_gives_the_same_weights(tmp_path):
     device: Any = torch.device("cuda")
 
     def noise(batch, generator):
-        return add_noise(batch.to("cpu"), torch.Generator().manual_seed(generator.initial_seed())).to(device)
+        return add_noise(batch.to("cpu"), generator).to(device)
 
     undisturbed, resumed = BrightOrDark(), BrightOrDark()
     train(tmp_path / "undisturbed", undisturbed, recipe(epochs=3), device=device, augment=noise)

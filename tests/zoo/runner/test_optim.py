@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import copy
+import inspect
+from pkgutil import resolve_name
 
 import pytest
 import torch
 from torch import nn
 
 from tests.zoo.runner.in_memory import BrightOrDark, recipe, same_weights, train
+from zoo.recipe.optim import NOT_NEGATIVE
 from zoo.recipe.schema import OptimSlot
 from zoo.recipe.slots import OPTIMIZERS
 from zoo.runner.optim import ObjectiveOptimizer, check_optim, optim_of
-from zoo_registry.errors import Location
+from zoo_registry.errors import Location, ParameterError
 from zoo_registry.protocols import Objective
 
 
@@ -59,32 +62,42 @@ def test_optimiser_state_is_known_by_the_name_of_its_parameter():
 @pytest.mark.parametrize(
     ("slot", "message", "hint"),
     [
-        ({"name": "adamm"}, "there is no optimiser 'adamm'", "did you mean 'adam'?"),
-        ({"name": "lion"}, "there is no optimiser 'lion'", "there are adadelta, adafactor"),
+        ({"name": "adamm"}, "no optimiser is called 'adamm'", "did you mean 'adam'"),
+        ({"name": "lion"}, "no optimiser is called 'lion'", "there is adadelta, adafactor"),
         (
             {"name": "sgd", "params": {"momentun": 0.9}},
             "optimiser 'sgd' has no parameter 'momentun'",
             "did you mean 'momentum'?",
         ),
-        ({"name": "sgd", "params": {"lr": "fast"}}, "optimiser 'sgd': lr must be a number, not 'fast'", None),
-        ({"name": "sgd", "params": {"nesterov": 1}}, "optimiser 'sgd': nesterov must be true or false, not 1", None),
         (
-            {"name": "adam", "params": {"betas": [0.9]}},
-            "optimiser 'adam': betas must be [a number, a number], not [0.9]",
+            {"name": "sgd", "params": {"lr": "fast"}},
+            "optim.params.lr: expected a number of at least 0, found 'fast'",
             None,
         ),
-        ({"name": "sgd", "params": {"lr": -1}}, "optimiser 'sgd': Invalid learning rate: -1", None),
-        ({"name": "sgd", "schedule": "cosin"}, "there is no schedule 'cosin'", "did you mean 'cosine'?"),
+        ({"name": "sgd", "params": {"nesterov": 1}}, "optim.params.nesterov: expected true or false, found 1", None),
+        (
+            {"name": "adam", "params": {"betas": [0.9]}},
+            "optim.params.betas: expected a list of 2, each a number, found [0.9]",
+            None,
+        ),
+        ({"name": "sgd", "params": {"lr": -1}}, "optim.params.lr: expected a number of at least 0, found -1", None),
+        ({"name": "sgd", "schedule": "cosin"}, "no schedule is called 'cosin'", "did you mean 'cosine'?"),
         ({"name": "sgd", "schedule": "step"}, "schedule 'step' needs a value for 'step_size'", None),
         (
             {"name": "sgd", "schedule": {"name": "cosine", "params": {"final": 2}}},
-            "schedule 'cosine': final must be a number and at least 0 and at most 1, not 2",
+            "optim.schedule.params.final: expected a number from 0 to 1, found 2",
             None,
         ),
         (
             {"name": "sgd", "per_objective": {"critic": {"name": "adamm"}}},
-            "there is no optimiser 'adamm'",
-            "did you mean 'adam'?",
+            "no optimiser is called 'adamm'",
+            "did you mean 'adam'",
+        ),
+        ({"name": "sgd", "params": {"capturable": True}}, "optimiser 'sgd' has no parameter 'capturable'", None),
+        (
+            {"name": "sgd", "per_objective": {"critic": {"schedule": {"name": "cosine", "params": {"finl": 0}}}}},
+            "schedule 'cosine' has no parameter 'finl'",
+            "did you mean 'final'?",
         ),
     ],
 )
@@ -103,6 +116,25 @@ def test_problems_have_the_place_of_the_value():
     origins = {("optim", "params", "lr"): Location("r.yaml", 3, 5)}
     (problem,) = check_optim(OptimSlot(name="sgd", params={"lr": "a"}), origins=origins)
     assert str(problem).startswith("r.yaml:3:5: ")
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("parameter", NOT_NEGATIVE)
+def test_numbers_that_may_not_be_negative_are_those_that_torch_refuses(name, parameter):
+    optimizer = resolve_name(OPTIMIZERS[name])
+    number = inspect.signature(optimizer).parameters.get(parameter)
+    if number is None or isinstance(number.default, tuple):
+        return
+    with pytest.raises(ValueError, match=r"[Ii]nvalid|should be"):
+        optimizer([torch.zeros(1, requires_grad=True)], **{parameter: -1.0})
+
+
+def test_what_only_torch_knows_is_said_when_the_optimiser_is_made():
+    weight = nn.Linear(1, 1)
+    names = {id(parameter): name for name, parameter in weight.named_parameters()}
+    objective = Objective("main", list(weight.parameters()), lambda batch, shared: {})
+    with pytest.raises(ParameterError, match="optimiser 'sgd': Nesterov momentum requires a momentum"):
+        ObjectiveOptimizer(objective, OptimSlot(name="sgd", params={"nesterov": True}), names, 10)
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
