@@ -112,7 +112,8 @@ def _parsed(overrides: Sequence[str], problems: list[Problem]) -> list[Override]
             parsed.append(parse_override(text))
         except RecipeError as error:
             problems += error.problems
-    return parsed
+    # Another name drops what was written for the old one. Said last, it still must not drop what was said for it first.
+    return sorted(parsed, key=lambda override: not override.renames)
 
 
 def _merged(

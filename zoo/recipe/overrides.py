@@ -28,6 +28,11 @@ class Override:
     way: tuple[str, ...]
     node: Node
 
+    @property
+    def renames(self) -> bool:
+        """Whether it puts another component, by its name alone, into a slot."""
+        return isinstance(self.node.value, str) and is_named(self.way)
+
 
 def parse_override(text: str) -> Override:
     """Read `a.b=value`.

@@ -180,7 +180,7 @@ class RunSlot(Slot):
     """Autocast type of forward passes; auto is bf16 on a GPU that has it, fp32 elsewhere."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Everything random follows from it."""
     deterministic: bool = False
     """Only deterministic kernels; slower on a GPU."""

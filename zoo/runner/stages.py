@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.recipe import (
     LoadedRecipe,
-    check_recipe,
     differences,
     dump,
     load_recipe,
@@ -104,15 +103,7 @@ def load_checked(
         recipe = Path(resume) / "recipe.resolved.yaml"
         if not recipe.is_file():
             raise RunError(f"{resume} is no run: it has no recipe.resolved.yaml", hint="give the folder of a run")
-    loaded = load_recipe(recipe, overrides)
-    problems = check_recipe(loaded)
-    if loaded.schema.optim is not None:
-        from zoo.runner.optim import check_optim
-
-        problems += check_optim(loaded.schema.optim, origins=loaded.origins)
-    if problems:
-        raise RecipeError(problems)
-    return resolve_recipe(loaded)
+    return resolve_recipe(load_recipe(recipe, overrides))
 
 
 def _discard(folder: RunFolder) -> None:
@@ -417,7 +408,7 @@ class _Stages:
         slot = self.recipe.publish
         if slot is None:
             return
-        if self.facts["fetched"] and not self.publish:
+        if self.facts["foreign_publish"] and not self.publish:
             self.progress.say(f"not published to {slot.repo}: the recipe was fetched from elsewhere; say --publish")
             return
         self.progress.say(f"publish {slot.repo}")
@@ -434,8 +425,11 @@ class _Stages:
 
     def _portable(self, folder: Path) -> dict[str, Path]:
         """Recipe and lock without the folders of this machine, and the metrics, to go along with the model."""
+        recipe = without_folders(self.loaded.data)
+        if str(recipe["model"].get("weights")).startswith("file:"):
+            del recipe["model"]["weights"]  # a file of this machine; what came of it lies beside
         texts = {
-            self.folder.recipe.name: dump(without_folders(self.loaded.data)),
+            self.folder.recipe.name: dump(recipe),
             self.folder.lock.name: dump(without_folders(read_lock(self.folder.lock))),
             "metrics.json": json.dumps(_finite(self._metrics()), indent=2) + "\n",
         }
@@ -452,7 +446,7 @@ class _Stages:
         before = read_lock(self.folder.lock) if self.resume and self.folder.lock.is_file() else {}
         self.facts: dict[str, Any] = {
             "name": before.get("name", self.loaded.name),
-            "fetched": before.get("fetched", self.loaded.fetched),
+            "foreign_publish": before.get("foreign_publish", self.loaded.publish_is_foreign),
             "threads": torch.get_num_threads(),
             "data": {name: fingerprint(split) for name, split in self.pipeline.splits.items()},
         }

@@ -253,3 +253,17 @@ def test_the_names_a_recipe_may_write_are_those_that_the_runner_has() -> None:
     by_torch = [resolve_name(string) for string in OPTIMIZERS.values()]
     assert [optimizer.__name__.lower() for optimizer in by_torch] == list(OPTIMIZERS)
     assert {resolve_name(string) for string in SCHEDULES.values()} == {*Schedule.__subclasses__()}
+
+
+def test_another_name_does_not_drop_what_was_set_for_it_before() -> None:
+    """The order of two `--set` does not matter when one names a component and the other its parameter."""
+    overrides = ["optim.params.lr=0.25", "optim.name=sgd"]
+    for order in (overrides, overrides[::-1]):
+        optim = load_recipe("quickstart", order).schema.optim
+        assert optim is not None
+        assert (optim.name, optim.params) == ("sgd", {"lr": 0.25})
+
+
+def test_a_seed_that_torch_cannot_take_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"run\.seed"):
+        load_recipe("quickstart", [f"run.seed={2**63}"])
