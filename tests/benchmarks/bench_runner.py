@@ -31,7 +31,7 @@ from zoo_registry import ClipSpec
 from zoo_registry.protocols import Batch, Sample
 
 ROUNDS = 5
-BATCH, BATCHES, CLASSES = 16, 40, 6
+BATCH, BATCHES, CLASSES = 16, 120, 6
 CLIP = ClipSpec(frames=16, size=32)
 CPU = torch.device("cpu")
 
