@@ -101,7 +101,7 @@ def _introduction(manifest: Manifest) -> str:
     classes = f" for {manifest.num_classes} classes" if manifest.num_classes else ""
     changed = ", ".join(f"`{step.strategy}`" for step in manifest.structure)
     compressed = f" Compressed with {changed}." if changed else ""
-    return f"`{manifest.model}`{classes}, trained with videozoo.{compressed}"
+    return f"`{manifest.model}`{classes}, trained with videozoo (`pip install videozoo`).{compressed}"
 
 
 def _results(manifest: Manifest) -> str:
