@@ -10,11 +10,11 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
-from zoo_plugins.augment.color_jitter import color_jitter, jitter, turn_hue
+from zoo_plugins.augment.geometric.horizontal_flip import horizontal_flip
+from zoo_plugins.augment.geometric.random_crop import random_crop
+from zoo_plugins.augment.geometric.random_resized_crop import draw_windows, random_resized_crop, resize
 from zoo_plugins.augment.geometry import Window
-from zoo_plugins.augment.horizontal_flip import horizontal_flip
-from zoo_plugins.augment.random_crop import random_crop
-from zoo_plugins.augment.random_resized_crop import draw_windows, random_resized_crop, resize
+from zoo_plugins.augment.photometric.color_jitter import color_jitter, jitter, turn_hue
 from zoo_registry import ClipSpec
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Batch

@@ -1,0 +1,5 @@
+"""Changes of sound."""
+
+from zoo_registry import Augmentation
+
+ENTRIES: tuple[Augmentation, ...] = ()

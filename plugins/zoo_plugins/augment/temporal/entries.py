@@ -1,0 +1,5 @@
+"""What happens when."""
+
+from zoo_registry import Augmentation
+
+ENTRIES: tuple[Augmentation, ...] = ()
