@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_registry import ClipSpec, ZooError, __version__
 
 if TYPE_CHECKING:
-    from zoo.data import probe, read_clip
+    from zoo.data import iter_clips, keyframes, probe, read_clip, scenes, windows
     from zoo.listing import list_models
     from zoo.model import ZooModel, load
     from zoo.runner.stages import RunResult, run
@@ -26,21 +26,29 @@ __all__ = [
     "ZooError",
     "ZooModel",
     "__version__",
+    "iter_clips",
+    "keyframes",
     "list_models",
     "load",
     "probe",
     "read_clip",
     "run",
+    "scenes",
+    "windows",
 ]
 
 _HOMES = {
     "RunResult": "zoo.runner.stages",
     "ZooModel": "zoo.model",
+    "iter_clips": "zoo.data",
+    "keyframes": "zoo.data",
     "list_models": "zoo.listing",
     "load": "zoo.model",
     "probe": "zoo.data",
     "read_clip": "zoo.data",
     "run": "zoo.runner.stages",
+    "scenes": "zoo.data",
+    "windows": "zoo.data",
 }
 
 

@@ -38,13 +38,16 @@ class ClipSpec:
 
     Attributes:
         frames: frames of a clip, T.
-        stride: every how many source frames one is taken (at `fps`, when given).
+        stride: every how many source frames one is taken (at `fps`, when given); counts for dense sampling.
         size: (height, width) that enters the model; an int means a square.
         resize: before the crop to `size`: an int is the length of the short side, a pair is (height, width) exactly,
             None scales the short side so that the frame just covers `size`.
         mean, std: per channel, for values in 0..1.
         fps: frame rate to which films are resampled by time before `stride` counts, None for the film's own.
         interpolation: filter of the resize.
+        sampling: which frames of a film: `dense`, every `stride`-th from some place on; `segments`, one from each of
+            `frames` equal segments, drawn in training and the middle one in evaluation (Temporal Segment Networks,
+            Wang et al. 2016); `keyframes`, the same of its keyframes, which decode fastest.
     """
 
     frames: int
@@ -55,6 +58,7 @@ class ClipSpec:
     std: tuple[float, ...] = (0.225, 0.225, 0.225)
     fps: float | None = None
     interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear"
+    sampling: Literal["dense", "segments", "keyframes"] = "dense"
 
     @property
     def height_width(self) -> tuple[int, int]:

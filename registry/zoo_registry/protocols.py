@@ -64,34 +64,132 @@ def is_provided(annotation: Any) -> bool:
 # --------------------------------------------------------------------------------------- data
 
 
+@runtime_checkable
+class Embedded(Protocol):
+    """Media inside a larger file, such as a member of a tar shard or a cell of a table; read when it is wanted."""
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes, None where only reading tells."""
+        ...
+
+    def read(self) -> bytes:
+        """The whole content; called in the process that decodes it.
+
+        Raises:
+            OSError: it is no longer there.
+        """
+        ...
+
+
+Media = str | bytes | Embedded
+"""Where a film or picture is: a path, its content in memory, or a place inside another file."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One example as a source names it; nothing is decoded yet.
 
     Attributes:
-        media: path or URI of the film or picture.
+        media: path of the film or picture; or its content as bytes, or where that lies inside another file
+            (`Embedded`), and then `key` is needed.
         targets: what is known about it. Class names are strings and become indices (`label_b`), lists of class
-            names become multi-hot rows (`label_bk`). `boxes_n4` are corners x1 y1 x2 y2 in 0..1 of the displayed frame.
+            names become multi-hot rows (`label_bk`), a list of names for each box becomes (n, K) rows (`label_nk`).
+            Numbers to be predicted are `value_b`, or `value_bk` where there are several: floats, also when written as
+            whole numbers. `boxes_n4` are corners x1 y1 x2 y2 in 0..1 of the displayed frame.
             `clip_bcthw` is the path of the film that should come out: decoded, placed and cropped like the input clip,
-            of which it has to show the same moments, and float 0..1 without mean and std.
+            of which it has to show the same moments, and float 0..1 without mean and std. `mask_bthw` is the path of a
+            film or picture whose grey values are classes: placed likewise, with the nearest pixel's value.
             A key whose shape starts with b is stacked over the batch, any other stays a list with one item a sample.
         start, end: span in seconds, None for the whole film.
         key: what a person recognises it by; the path when empty.
+
+    Raises:
+        ValueError: media that is no path, without a key.
     """
 
-    media: str
+    media: Media
     targets: Mapping[str, Any] = field(default_factory=dict)
     start: float | None = None
     end: float | None = None
     key: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.key and not isinstance(self.media, str):
+            raise ValueError("media that is no path needs a key, which reports call it by")
+
+    @property
+    def name(self) -> str:
+        """What a person recognises it by.
+
+        Example:
+            >>> Sample("films/a.mp4").name, Sample(b"...", key="shard.tar: 0001.mp4").name
+            ('films/a.mp4', 'shard.tar: 0001.mp4')
+        """
+        return self.key or str(self.media)
+
 
 class SampleSource(Protocol):
-    """What a source's builder returns: samples of one split."""
+    """What a source's builder returns: samples of one split, any of which can be asked for.
+
+    It may also have `notes`, a sequence of sentences that the user should read before the run, such as how many films
+    are missing.
+    """
 
     samples: Sequence[Sample]
     labels: Sequence[str]
-    """Class names in the order of their indices; empty where targets are no classes."""
+    """Class names in the order of their indices, or names of the numbers in `value_b` (one) or `value_bk` (several);
+    empty where targets are neither."""
+
+
+@runtime_checkable
+class Overview(Protocol):
+    """What `samples` may offer so that nobody has to look at a million of them one by one. All or nothing."""
+
+    def target_keys(self) -> Iterable[tuple[str, ...]]:
+        """Every combination of target keys that a sample has; one, as it should be, when all are alike."""
+        ...
+
+    def class_names(self) -> Iterable[str]:
+        """Every class name in any sample's targets. Classes given as numbers are not allowed here."""
+        ...
+
+    def digest(self) -> bytes:
+        """Changes with the keys, targets and spans of the samples; not with the folder they lie in."""
+        ...
+
+
+@runtime_checkable
+class SampleStream(Protocol):
+    """What a source's builder returns where samples come one after the other, such as remote tar shards.
+
+    The loader decides which process reads which shard and in which order, mixes samples in a shuffle buffer, and skips
+    what a resumed run has seen. Everything else works as with samples that can be asked for by number, except what
+    needs that: balanced sampling, and strips of chosen films in the report.
+
+    Attributes:
+        shards: names of the parts, such as URLs; each is read from its beginning to its end.
+        labels: class names in the order of their indices; empty where targets are no classes.
+        count: samples of an epoch, None where nobody knows; training needs it. An epoch ends there even when the shards
+            hold more.
+        buffer: samples that each shuffle buffer holds, in memory.
+    """
+
+    shards: Sequence[str]
+    labels: Sequence[str]
+    count: int | None
+    buffer: int
+
+    def read(self, shard: int) -> Iterator[Sample]:
+        """The samples of a shard, in its order: the same at every call. Called in the process that decodes them.
+
+        Args:
+            shard: its number in `shards`.
+
+        Raises:
+            ZooError: it cannot be read, or not any further; it is reported and the next shard follows.
+        """
+        ...
 
 
 @dataclass
@@ -101,7 +199,7 @@ class Batch:
     Attributes:
         inputs: what the model takes, in the order it takes them: `clip_bcthw`, `audio_bcn`, ...
         targets: what the task compares with: `label_b` (int64), `label_bk` (float), `clip_bcthw`, `boxes_n4` (a list of
-            (n, 4) float tensors in pixels of the clip), ...
+            (n, 4) float tensors in pixels of the clip), `mask_bthw` (uint8 or int64, the class of every pixel), ...
         index: (B,) int64, which sample of the split.
         view: (B,) int64, which clip or crop of it.
     """
@@ -159,10 +257,34 @@ class Augment(Protocol):
     The generator is always on the CPU: the draws are the same on every device, and Python may read them. What the
     device needs of them goes there with `.to(device, non_blocking=True)`; nothing is read back (`.item()`, `.tolist()`,
     `if tensor`, a mask as an index), which would make every step wait for the device.
+
+    One that can be merged with its neighbours is a `FusibleAugment`.
     """
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """The changed batch."""
+        ...
+
+
+@runtime_checkable
+class FusibleAugment(Augment, Protocol):
+    """An augmentation that can do the work of the next one of the list along with its own.
+
+    Two turns and a crop become one resampling, brightness and saturation one colour matrix: faster, and with one
+    rounding instead of several. When a list is built, each augmentation that has this method is asked with the one that
+    follows it; what it returns stands for both and is asked with the next.
+    """
+
+    def fused(self, following: Augment) -> Augment | None:
+        """One augmentation that does both, this one first; None when they have to stay apart.
+
+        It must draw from the generator exactly what the two would, in the same order: the same seed means the same
+        parameters, fused or not. What comes out may differ only by interpolations and roundings that fell away, and by
+        values that are no longer cut off at black or white in between.
+
+        Args:
+            following: the next of the list, of any kind; look whether it is one of your own.
+        """
         ...
 
 
@@ -269,12 +391,13 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of named curves. Sums join the points."""
+    """Points of named curves, or with `joined` off a scatter plot. Sums put the points together."""
 
     title: str
     curves: Mapping[str, Sequence[tuple[float, float]]]
     x_axis: str = ""
     y_axis: str = ""
+    joined: bool = True
 
     def __add__(self, other: Series) -> Series:
         names = [*self.curves, *(name for name in other.curves if name not in self.curves)]
@@ -382,7 +505,8 @@ class RunObserver(Protocol):
 
 
 __all__ = [
-    "PROVIDED", "Augment", "Batch", "BeforeAfter", "CompressionContext", "Fetch", "Fetched",
-    "Figure", "FilmStrip", "Matrix", "Metrics", "Objective", "Outputs", "Provided", "Ref", "RunObserver", "Sample",
-    "SampleSource", "Series", "Strip", "Task", "is_provided", "select_rows",
+    "PROVIDED", "Augment", "Batch", "BeforeAfter", "CompressionContext", "Embedded", "Fetch", "Fetched",
+    "Figure", "FilmStrip", "FusibleAugment", "Matrix", "Media", "Metrics", "Objective", "Outputs", "Overview",
+    "Provided", "Ref", "RunObserver", "Sample", "SampleSource", "SampleStream", "Series", "Strip", "Task",
+    "is_provided", "select_rows",
 ]  # fmt: skip

@@ -97,9 +97,135 @@ class TestHorizontalFlip(AugmentationConformance):
     name = "augment/horizontal_flip"
 
 
+class TestMultiScaleCrop(AugmentationConformance):
+    name = "augment/multi_scale_crop"
+
+
+class TestShortSideScale(AugmentationConformance):
+    name = "augment/short_side_scale"
+    params = {"min_size": 34, "max_size": 40}
+
+
+class TestVerticalFlip(AugmentationConformance):
+    name = "augment/vertical_flip"
+
+
+class TestRotate(AugmentationConformance):
+    name = "augment/rotate"
+    params = {"degrees": 30, "fill": [124, 116, 104]}
+
+
+class TestShear(AugmentationConformance):
+    name = "augment/shear"
+    params = {"shear": [-10.0, 10.0, -5.0, 5.0]}
+
+
+class TestTranslate(AugmentationConformance):
+    name = "augment/translate"
+    params = {"translate": [0.2, 0.1], "padding_mode": "reflect"}
+
+
+class TestZoom(AugmentationConformance):
+    name = "augment/zoom"
+    params = {"scale": [0.8, 1.2]}
+
+
+class TestAffine(AugmentationConformance):
+    name = "augment/affine"
+    params = {"degrees": [-10.0, 20.0], "translate": [0.1, 0.1], "interpolation": "nearest"}
+
+
+class TestPerspective(AugmentationConformance):
+    name = "augment/perspective"
+
+
+class TestRandAugment(AugmentationConformance):
+    name = "augment/rand_augment"
+    params = {"num_ops": 4}
+
+
+class TestTrivialAugment(AugmentationConformance):
+    name = "augment/trivial_augment"
+    params = {"fill": [124.0, 116.0, 104.0]}
+
+
+class TestAugMix(AugmentationConformance):
+    name = "augment/aug_mix"
+
+
 class TestColorJitter(AugmentationConformance):
     name = "augment/color_jitter"
     params = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+
+
+class TestBrightness(AugmentationConformance):
+    name = "augment/brightness"
+    params = {"p": 1.0}
+
+
+class TestContrast(AugmentationConformance):
+    name = "augment/contrast"
+    params = {"p": 1.0}
+
+
+class TestSaturation(AugmentationConformance):
+    name = "augment/saturation"
+    params = {"p": 1.0}
+
+
+class TestHue(AugmentationConformance):
+    name = "augment/hue"
+    params = {"p": 1.0}
+
+
+class TestGrayscale(AugmentationConformance):
+    name = "augment/grayscale"
+    params = {"p": 1.0}
+
+
+class TestGamma(AugmentationConformance):
+    name = "augment/gamma"
+    params = {"p": 1.0}
+
+
+class TestPosterize(AugmentationConformance):
+    name = "augment/posterize"
+    params = {"p": 1.0}
+
+
+class TestSolarize(AugmentationConformance):
+    name = "augment/solarize"
+    params = {"p": 1.0}
+
+
+class TestEqualize(AugmentationConformance):
+    name = "augment/equalize"
+    params = {"p": 1.0}
+
+
+class TestAutocontrast(AugmentationConformance):
+    name = "augment/autocontrast"
+    params = {"p": 1.0}
+
+
+class TestInvert(AugmentationConformance):
+    name = "augment/invert"
+    params = {"p": 1.0}
+
+
+class TestSharpness(AugmentationConformance):
+    name = "augment/sharpness"
+    params = {"p": 1.0}
+
+
+class TestGaussianBlur(AugmentationConformance):
+    name = "augment/gaussian_blur"
+    params = {"p": 1.0}
+
+
+class TestGaussianNoise(AugmentationConformance):
+    name = "augment/gaussian_noise"
+    params = {"p": 1.0}
 
 
 class TestCrossEntropy(LossConformance):

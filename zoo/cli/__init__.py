@@ -19,6 +19,7 @@ COMMANDS = {
     "check": ("zoo.cli.recipe", "Check a recipe without running it."),
     "explain": ("zoo.cli.recipe", "Print a recipe in full, with where each value comes from."),
     "schema": ("zoo.cli.recipe", "Print the JSON Schema of recipes, for editors."),
+    "data": ("zoo.cli.data", "Check a data set, cut films into spans, take pictures out of them."),
     "doctor": ("zoo.cli.doctor", "Say what this machine has, what is missing and how to get it."),
 }
 """Every command: the module that holds it and what `zoo --help` says of it."""

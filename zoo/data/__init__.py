@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.data.audio import read_audio
-    from zoo.data.clip import read_clip, view_position
+    from zoo.data.clip import Clip, read_clip, view_position
+    from zoo.data.clip_stream import iter_clips
+    from zoo.data.keyframe_times import keyframes
     from zoo.data.loader import Loader
     from zoo.data.media_info import MediaInfo, probe
     from zoo.data.placement import Placement
     from zoo.data.preprocess import Preprocess
     from zoo.data.quarantine import BadFile, Quarantine
+    from zoo.data.scene_cuts import scenes
+    from zoo.data.sliding_windows import windows
     from zoo.data.split import Split, fingerprint, open_split
 
 _HOMES = {
     "BadFile": "quarantine",
+    "Clip": "clip",
     "Loader": "loader",
     "MediaInfo": "media_info",
     "Placement": "placement",
@@ -28,15 +33,20 @@ _HOMES = {
     "Quarantine": "quarantine",
     "Split": "split",
     "fingerprint": "split",
+    "iter_clips": "clip_stream",
+    "keyframes": "keyframe_times",
     "open_split": "split",
     "probe": "media_info",
     "read_audio": "audio",
     "read_clip": "clip",
+    "scenes": "scene_cuts",
     "view_position": "clip",
+    "windows": "sliding_windows",
 }
 
 __all__ = [
     "BadFile",
+    "Clip",
     "Loader",
     "MediaInfo",
     "Placement",
@@ -44,11 +54,15 @@ __all__ = [
     "Quarantine",
     "Split",
     "fingerprint",
+    "iter_clips",
+    "keyframes",
     "open_split",
     "probe",
     "read_audio",
     "read_clip",
+    "scenes",
     "view_position",
+    "windows",
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from av.audio.stream import AudioStream
 
-from zoo.data.film import decoder_errors_in_words, open_container, undecodable
+from zoo.data.film import Media, decoder_errors_in_words, media_name, open_container, undecodable
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,12 +25,12 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 def read_audio(
-    path: str | os.PathLike[str], spec: AudioSpec, *, start: float | None = None, end: float | None = None
+    path: Media, spec: AudioSpec, *, start: float | None = None, end: float | None = None
 ) -> Tensor:
     """Decode the sound of a span, mixed and resampled.
 
     Args:
-        path: a film with sound, or a sound file.
+        path: a film with sound, or a sound file; its content as bytes, or a file object.
         spec: rate, number of samples and channels that the model wants.
         start: in seconds from the film's first frame (from the first sample, where there is no picture); None for 0.
         end: where silence sets in, in seconds; None for as long as there is sound.
@@ -48,13 +47,13 @@ def read_audio(
         >>> read_audio("film.mp4", AudioSpec(rate=16000, samples=32000)).shape     # doctest: +SKIP
         torch.Size([1, 32000])
     """
-    name = os.fspath(path).removeprefix("file:")
+    name = media_name(path)
     if spec.channels not in LAYOUTS:
         raise DataError(f"sound cannot be mixed to {spec.channels} channels", hint="use 1, 2, 6 or 8")
     begin = start or 0.0
     wanted = spec.samples if end is None else min(spec.samples, max(0, round((end - begin) * spec.rate)))
     audio_cn = np.zeros((spec.channels, spec.samples), np.float32)
-    with decoder_errors_in_words(name), closing(open_container(name)) as container:
+    with decoder_errors_in_words(path), closing(open_container(path)) as container:
         stream = container.streams.best("audio")
         if not isinstance(stream, AudioStream):
             raise undecodable(name, "it has no sound")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
 
-from zoo.data.film import Film, open_film, undecodable
+from zoo.data.conversion import Picture, rgb_picture
+from zoo.data.film import Film, Media, open_film, undecodable
 from zoo.data.frames import frames_at
 from zoo.data.orientation import Orientation
 from zoo.data.placement import Placement, canvas_placement, evaluation_placement
-from zoo.data.slots import Slots, overlapping_runs
+from zoo.data.slots import slots_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -34,10 +33,14 @@ class View:
     Attributes:
         position: 0 is the earliest clip that fits, 1 the latest.
         crop: (y, x) in 0..1 of where the window lies on a canvas.
+        along: in 0..1, where the window of an evaluation lies along the longer side of the resized frame.
+        within: in 0..1 for each frame, where in its segment it lies; empty puts all at `position`.
     """
 
     position: float = 0.5
     crop: tuple[float, float] = (0.5, 0.5)
+    along: float = 0.5
+    within: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Clip:
 
 
 def read_clip(
-    path: str | os.PathLike[str],
+    media: Media,
     spec: ClipSpec,
     *,
     start: float | None = None,
@@ -76,7 +79,8 @@ def read_clip(
     does elsewhere.
 
     Args:
-        path: a file that FFmpeg can decode: mp4, avi, mkv, webm, mov, gif, png, jpg, ...
+        media: what FFmpeg can decode (mp4, avi, mkv, webm, mov, gif, png, jpg, ...): a path, a `file:`, `http:` or
+            `https:` URI, the bytes of a file, or a seekable binary file object.
         spec: frames, stride, size, resize, fps and interpolation of the clip. Mean and std are not applied here.
         start: of the span, in seconds from the first frame; None for its beginning.
         end: of the span; None for its end.
@@ -96,67 +100,97 @@ def read_clip(
         >>> read_clip("film.mp4", ClipSpec(frames=8, stride=4, size=112)).shape       # doctest: +SKIP
         torch.Size([3, 8, 112, 112])
     """
-    with open_film(path) as film:
+    with open_film(media) as film:
         return read_views(film, spec, [View(position, crop)], start=start, end=end, canvas=canvas)[0].pixels_cthw
 
 
-def view_position(view: int, views: int) -> float:
+def view_position(view: int, views: int, sampling: str = "dense") -> float:
     """Where view number `view` of `views` lies in evaluation: spread evenly, a single one in the middle.
+
+    Dense clips go from the earliest that fits to the latest. Else a position lies within a segment, and the end of one
+    is the beginning of the next: views are then the middles of equal parts.
 
     Example:
         >>> [view_position(view, 3) for view in range(3)], view_position(0, 1)
         ([0.0, 0.5, 1.0], 0.5)
+        >>> [view_position(view, 2, "segments") for view in range(2)]
+        [0.25, 0.75]
     """
+    if sampling != "dense":
+        return (view + 0.5) / views
     return view / (views - 1) if views > 1 else 0.5
+
+
+def crop_position(crop: int, crops: int) -> float:
+    """Where crop number `crop` of `crops` lies along the longer side in evaluation: 0, 1/2 and 1 of three.
+
+    Example:
+        >>> [crop_position(crop, 3) for crop in range(3)], crop_position(0, 1)
+        ([0.0, 0.5, 1.0], 0.5)
+    """
+    return crop / (crops - 1) if crops > 1 else 0.5
+
+
+def evaluation_view(number: int, *, clips: int, crops: int = 1, sampling: str = "dense") -> View:
+    """View number `clip * crops + crop` of a film in evaluation.
+
+    Args:
+        number: from 0 on.
+        clips: clips of the film, spread evenly over it.
+        crops: of each clip.
+        sampling: of the clip spec.
+
+    Example:
+        >>> evaluation_view(5, clips=3, crops=3)
+        View(position=0.5, crop=(0.5, 0.5), along=1.0, within=())
+    """
+    clip, crop = divmod(number, crops)
+    return View(view_position(clip, clips, sampling), along=crop_position(crop, crops))
 
 
 def read_views(
     film: Film, spec: ClipSpec, views: Sequence[View], *, start: float | None, end: float | None, canvas: bool
 ) -> list[Clip]:
     """Decode several clips of one span in one pass: what overlaps is decoded once."""
-    slots = Slots.of(film, spec.fps, start, end)
-    chosen = [slots.choose(spec, view.position) for view in views]
+    slots = slots_of(film, spec, start, end)
+    chosen = [slots.choose(spec, view.position, view.within) for view in views]
     convert = _Conversion(film.path, spec, canvas)
-    pictures: dict[int, np.ndarray] = {}
-    for run in overlapping_runs(chosen):
-        frames = frames_at(film, [slots.time(slot) for slot in run])
-        pictures |= {slot: convert(frame) for slot, frame in zip(run, frames, strict=True)}
+    pictures: dict[int, Picture] = {}
+    wanted = sorted({slot for clip in chosen for slot in clip})
+    for slot, frame in zip(wanted, frames_at(film, [slots.time(slot) for slot in wanted]), strict=True):
+        pictures[slot] = convert(frame)
     clips = []
     for own, view in zip(chosen, views, strict=True):
-        placement = convert.placement(view.crop)
+        placement = convert.placement(view)
         clips.append(Clip(_seen_through(placement, [pictures[slot] for slot in own]), placement, *slots.seconds(own)))
     return clips
 
 
 class _Conversion:
-    """Decoded frames to upright, scaled RGB arrays; the film's first frame decides size and orientation."""
+    """Decoded frames to upright, scaled RGB pictures; the film's first frame decides size and orientation."""
 
     def __init__(self, path: str, spec: ClipSpec, canvas: bool) -> None:
         self._path, self._spec, self._canvas = path, spec, canvas
-        self._reformatter = VideoReformatter()  # one per film: making one costs more than a small frame
-        self._last: tuple[VideoFrame, np.ndarray] | None = None
+        self._last: tuple[VideoFrame, Picture] | None = None
 
-    def __call__(self, frame: VideoFrame) -> np.ndarray:
-        """(height, width, 3) uint8; the same array for the same frame."""
+    def __call__(self, frame: VideoFrame) -> Picture:
+        """The same picture for the same frame."""
         if self._last is None:
             self._orientation = Orientation.of(frame)
             self._displayed = self._orientation.exchange(frame.height, frame.width)
-            self._scaled = self.placement((0.5, 0.5)).scaled
+            self._scaled = self.placement(View()).scaled
             self._refuse_absurd(self._scaled)
         elif self._last[0] is frame:
             return self._last[1]
-        height, width = self._orientation.exchange(*self._scaled)
-        filter_name = self._spec.interpolation.upper()
-        converted = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=filter_name, threads=1)
-        rgb = self._orientation.upright(_pixels(converted))
-        self._last = frame, rgb
-        return rgb
+        picture = rgb_picture(frame, self._orientation, self._scaled, self._spec.interpolation)
+        self._last = frame, picture
+        return picture
 
-    def placement(self, crop: tuple[float, float]) -> Placement:
-        """Where frames go in a clip whose window lies at `crop`."""
+    def placement(self, view: View) -> Placement:
+        """Where frames go in the clip of a view."""
         if self._canvas:
-            return canvas_placement(self._spec, *self._displayed, crop)
-        return evaluation_placement(self._spec, *self._displayed)
+            return canvas_placement(self._spec, *self._displayed, view.crop)
+        return evaluation_placement(self._spec, *self._displayed, view.along)
 
     def _refuse_absurd(self, scaled: tuple[int, int]) -> None:
         if self._spec.frames * scaled[0] * scaled[1] * 3 > LARGEST_CLIP:
@@ -164,17 +198,11 @@ class _Conversion:
             raise undecodable(self._path, f"a clip of it needs {size}, more than {LARGEST_CLIP // 1024**3} GiB")
 
 
-def _pixels(frame: VideoFrame) -> np.ndarray:
-    """The (height, width, 3) array behind an rgb24 frame; a view, without the padding of its lines."""
-    plane = frame.planes[0]
-    lines: np.ndarray = np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size)
-    return lines[:, : frame.width * 3].reshape(frame.height, frame.width, 3)
-
-
-def _seen_through(placement: Placement, frames: Sequence[np.ndarray]) -> Tensor:
-    """The windows of all frames as one (3, T, H, W) tensor."""
+def _seen_through(placement: Placement, pictures: Sequence[Picture]) -> Tensor:
+    """The windows of all pictures as one (3, T, H, W) tensor."""
     (height, width), (top, left) = placement.window, placement.corner
-    clip_cthw = np.empty((3, len(frames), height, width), np.uint8)
-    for at, rgb in enumerate(frames):
-        clip_cthw[:, at] = rgb[top : top + height, left : left + width].transpose(2, 0, 1)
+    clip_cthw = np.empty((3, len(pictures), height, width), np.uint8)
+    for at, picture in enumerate(pictures):
+        for channel, channel_hw in enumerate(picture):
+            clip_cthw[channel, at] = channel_hw[top : top + height, left : left + width]
     return torch.from_numpy(clip_cthw)

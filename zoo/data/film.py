@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 from av.error import ArgumentError, FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from zoo.data import mpeg4
 from zoo_registry.errors import Location, Problem, UndecodableMedia
 
 if TYPE_CHECKING:
     from av import Packet
     from av.container import InputContainer
 
+Media = str | os.PathLike[str] | bytes | BinaryIO
+"""What can be opened: a path; a `file:`, `http:` or `https:` URI; the bytes of a file; a seekable file object."""
+
 LARGEST_SIDE = 16384
 """Pixels. Beyond any camera; a header that says more is broken or hostile."""
+
+TIME_LIMIT = 120.0
+"""Seconds of work on one film, from opening it to the last frame wanted of it, before it counts as undecodable."""
+
+NETWORK_TIME_LIMIT = 30.0
+"""Seconds to wait for a server."""
 
 _LEADING_ELSEWHERE = frozenset(
     ("avisynth", "concat", "dash", "hls", "imf", "lavfi", "mlv", "rtp", "rtsp", "sap", "sdp", "vapoursynth", "vobsub")
@@ -36,6 +48,13 @@ _OPEN_OPTIONS = {
     "format_whitelist": ",".join(sorted(av.formats_available - _LEADING_ELSEWHERE)),
     "pattern_type": "none",
 }
+_URL_OPTIONS = {**_OPEN_OPTIONS, "protocol_whitelist": "http,https,tcp,tls"}
+del _URL_OPTIONS["pattern_type"]
+
+# The header of an MP4 says all that decoding needs. FFmpeg decodes its first frame all the same, which for a film of
+# 1280 x 720 takes as long as ten frames of its clip, unless the decoder is told to skip it.
+_MP4_OPTIONS = {"probesize": "4096"}
+_MP4_STREAMS: Any = [{"skip_frame": "all"}] * 32  # PyAV declares a list of strings
 
 
 @dataclass(frozen=True)
@@ -59,35 +78,52 @@ class Film:
 
     Attributes:
         path: as the user wrote it.
+        media: what was opened, to open it again.
         container: the open file.
         video: the stream that is decoded.
         timeline: when its frames are displayed.
         lag: in a file without a clock, how many packets later than its own a frame leaves the decoder.
         at_start: nothing was decoded yet.
-        waiting: packets that were read to find the timeline, to be decoded first.
+        deadline: when patience ends, on the clock of `time.monotonic`.
     """
 
     path: str
+    media: Media
     container: InputContainer
     video: VideoStream
     timeline: Timeline = Timeline(0.0, 1 / 25, 25.0)
     lag: int = 0
     at_start: bool = True
-    waiting: list[Packet[VideoStream]] = field(default_factory=list)
+    deadline: float = field(default_factory=lambda: time.monotonic() + TIME_LIMIT)
+    _packets: Iterator[Packet[VideoStream]] | None = None
+
+    @property
+    def reorders(self) -> bool:
+        """Whether packets get their times from the order of their pictures; see `zoo.data.mpeg4`."""
+        return self.container.format.name == "avi" and self.video.codec_context.name == mpeg4.CODEC
 
     @property
     def has_clock(self) -> bool:
         """Whether packets say when they are displayed; AVI knows only the order in which they are stored."""
-        return self.container.format.name != "avi"
+        return self.container.format.name != "avi" or self.reorders
 
     def stamp(self, packet: Packet[VideoStream]) -> int | None:
         """When a packet is displayed, in units of the stream's time base; by its place in the file without a clock."""
         return packet.pts if self.has_clock and packet.pts is not None else packet.dts
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
-        """Packets of the video stream from where the file stands."""
-        waiting, self.waiting, self.at_start = self.waiting, [], False
-        return itertools.chain(waiting, (packet for packet in self.container.demux(self.video) if packet.size))
+        """Packets of the video stream from where the film stands."""
+        self.at_start = False
+        if self._packets is None:
+            self._packets = self._read()
+        return self._packets
+
+    def first_packet(self) -> Packet[VideoStream] | None:
+        """The packet that `packets` gives next; the film stays where it is."""
+        packets = self._packets or self._read()
+        first = next(packets, None)
+        self._packets = packets if first is None else itertools.chain([first], packets)
+        return first
 
     def seek(self, seconds: float) -> None:
         """Go to a keyframe stored at or before a time on the stream's clock.
@@ -96,15 +132,37 @@ class Film:
             FFmpegError: the format cannot seek; nothing has moved.
         """
         self.container.seek(int(seconds / float(self.video.time_base or 1)), stream=self.video)
-        self.waiting, self.at_start = [], False
+        self._packets, self.at_start = None, False
 
     def rewind(self) -> None:
         """Go back to the first packet, also in files that cannot seek."""
         if not self.at_start:
             self.container.close()
-            self.container = _open_container(self.path)
+            self.container = _open_container(self.media)
             self.video = video_stream(self.container, self.path)
-            self.waiting, self.at_start = [], True
+            self._packets, self.at_start = None, True
+
+    def keyframe_between(self, before: float, after: float) -> bool:
+        """Whether the file's index has a keyframe stored well after one time, at or before another."""
+        index = self.video.index_entries
+        base = float(self.video.time_base or 0)
+        if not len(index) or not base:
+            return False
+        found = index.search_timestamp(int(after / base))
+        return found >= 0 and index[found].timestamp * base > before
+
+    def check_time(self) -> None:
+        """Give up on a film that takes too long.
+
+        Raises:
+            UndecodableMedia: the deadline has passed.
+        """
+        if time.monotonic() > self.deadline:
+            raise undecodable(self.path, "decoding it takes too long", hint="is the file, or its disk, damaged?")
+
+    def _read(self) -> Iterator[Packet[VideoStream]]:
+        packets = (packet for packet in self.container.demux(self.video) if packet.size)
+        return mpeg4.in_display_order(packets, self.video) if self.reorders else packets
 
 
 def undecodable(path: str | os.PathLike[str], reason: str, hint: str | None = None) -> UndecodableMedia:
@@ -113,19 +171,19 @@ def undecodable(path: str | os.PathLike[str], reason: str, hint: str | None = No
 
 
 @contextmanager
-def open_film(path: str | os.PathLike[str]) -> Iterator[Film]:
+def open_film(media: Media) -> Iterator[Film]:
     """Open a film or picture for reading; it is closed on leaving, whatever happens.
 
     Args:
-        path: a local file; `file:` in front of it is allowed.
+        media: a path or URI, the bytes of a file, or a seekable binary file object, which stays open.
 
     Raises:
         UndecodableMedia: the file is missing, empty, cut off, absurdly large or holds no picture. Errors of the decoder
             inside the `with` block are put in words too.
     """
-    name = os.fspath(path).removeprefix("file:")
-    with decoder_errors_in_words(name), closing(_open_container(name)) as container:
-        film = Film(name, container, video_stream(container, name))
+    name = media_name(media)
+    with decoder_errors_in_words(media), closing(_open_container(media)) as container:
+        film = Film(name, media, container, video_stream(container, name))
         try:
             film.timeline = _timeline(film)
             film.lag = _lag(film)
@@ -135,45 +193,105 @@ def open_film(path: str | os.PathLike[str]) -> Iterator[Film]:
 
 
 @contextmanager
-def decoder_errors_in_words(path: str) -> Iterator[None]:
+def decoder_errors_in_words(media: Media) -> Iterator[None]:
     """Turn what the decoder raises into `UndecodableMedia`."""
     try:
         yield
     except FFmpegError as error:
-        raise undecodable(path, _reason(path, error)) from error
+        raise undecodable(media_name(media), _reason(media, error)) from error
 
 
-def open_container(path: str) -> InputContainer:
-    """Open a file for reading by its plain path.
+def media_name(media: Media) -> str:
+    """What to call a film in messages.
+
+    Example:
+        >>> media_name("file:a.mp4"), media_name(b"....")
+        ('a.mp4', '4 bytes in memory')
+    """
+    if isinstance(media, bytes):
+        return f"{len(media):,} bytes in memory"
+    if isinstance(media, str | os.PathLike):
+        return os.fspath(media).removeprefix("file:")
+    return str(getattr(media, "name", "a file object"))
+
+
+def open_container(media: Media) -> InputContainer:
+    """Open a file for reading, by its plain path or from memory.
 
     Raises:
         UndecodableMedia: the file is missing, empty or of no known format.
     """
-    with decoder_errors_in_words(path):
-        return _open_container(path)
+    with decoder_errors_in_words(media):
+        return _open_container(media, quick=False)
 
 
-def _open_container(path: str) -> InputContainer:
-    # The prefix keeps names such as `concat:x` or `a:b.mp4` from being read as protocols.
-    return av.open(f"file:{path}", metadata_errors="ignore", options=_OPEN_OPTIONS)
+def is_url(media: Media) -> bool:
+    """Whether a film lies on a server."""
+    return isinstance(media, str) and media.startswith(("http://", "https://"))
 
 
-def _reason(path: str, error: FFmpegError) -> str:
-    file = Path(path)
-    if not file.exists():
-        return "there is no such file"
-    if file.is_dir():
-        return "it is a folder"
-    if not os.access(file, os.R_OK):
-        return "no permission to read it"
-    if file.stat().st_size == 0:
-        return "the file is empty"
+def _open_container(media: Media, quick: bool = True) -> InputContainer:
+    if is_url(media):
+        return _av_open(media, _URL_OPTIONS, timeout=NETWORK_TIME_LIMIT)
+    source: str | BinaryIO
+    if isinstance(media, str | os.PathLike):
+        # The prefix keeps names such as `concat:x` or `a:b.mp4` from being read as protocols.
+        source = f"file:{media_name(media)}"
+    else:
+        source = io.BytesIO(media) if isinstance(media, bytes) else media
+    if quick and _is_mp4(source):
+        options = _OPEN_OPTIONS | _MP4_OPTIONS
+        container = _av_open(source, options, stream_options=_MP4_STREAMS)
+        films = container.streams.video
+        if len(films) == 1 and films[0].duration is not None:
+            return container
+        container.close()  # a fragmented file, or several films in one: packets have to say what is in it
+    if not isinstance(source, str):
+        source.seek(0)
+    return _av_open(source, _OPEN_OPTIONS)
+
+
+def _av_open(source: Any, options: dict[str, str], **more: Any) -> InputContainer:
+    container: InputContainer = av.open(source, "r", metadata_errors="ignore", options=options, **more)
+    return container
+
+
+def _is_mp4(source: str | BinaryIO) -> bool:
+    """By its first bytes; a file that cannot be read is for FFmpeg to complain about."""
+    try:
+        with open(source.removeprefix("file:"), "rb") if isinstance(source, str) else nullcontext(source) as file:
+            file.seek(0)
+            header = file.read(12)
+            file.seek(0)
+    except OSError:
+        return False
+    return header[4:8] == b"ftyp"
+
+
+def _reason(media: Media, error: FFmpegError) -> str:
+    if is_url(media):
+        return f"it cannot be read from its server ({error.strerror})"
+    if isinstance(media, str | os.PathLike) and (reason := _reason_of_file(Path(media_name(media)))):
+        return reason
+    if media == b"":
+        return "there are no bytes in it"
     if isinstance(error, ArgumentError):  # what FFmpeg answers for a format that is not on its whitelist
         return "it is no film but leads to other files, which are not opened (a playlist such as ffconcat or m3u8)"
     during = error.filename or ""
     if during.endswith("()"):
         return f"its pictures are damaged or cut off ({error.strerror}, {during})"
     return f"no film or picture that can be decoded, or cut off before its index ({error.strerror})"
+
+
+def _reason_of_file(file: Path) -> str | None:
+    """Why nothing can be read from a file, None when the reason lies in what it holds."""
+    if not file.exists():
+        return "there is no such file"
+    if file.is_dir():
+        return "it is a folder"
+    if not os.access(file, os.R_OK):
+        return "no permission to read it"
+    return "the file is empty" if file.stat().st_size == 0 else None
 
 
 def video_stream(container: InputContainer, path: str) -> VideoStream:
@@ -209,12 +327,14 @@ def _timeline(film: Film) -> Timeline:
         return Timeline(0.0, seconds=1 / 25, fps=25.0)
     video = film.video
     if video.duration is None or video.time_base is None:
-        return _scanned(film.path, os.stat(film.path).st_mtime_ns)
+        media = film.media
+        if isinstance(media, str | os.PathLike) and not is_url(media):
+            return _scanned_once(film.path, os.stat(film.path).st_mtime_ns)
+        return _scanned(media)
     _refuse_cut_off(film)
-    first = next(film.packets(), None)
+    first = film.first_packet()
     if first is None:
         raise undecodable(film.path, "its video stream has no frames")
-    film.waiting, film.at_start = [first], True
     base = float(video.time_base)
     stamp = film.stamp(first)
     # Some AVI files start later than their header says, some MP4 files with packets that are never displayed.
@@ -247,16 +367,23 @@ def _refuse_cut_off(film: Film) -> None:
             raise undecodable(film.path, f"it is cut off: {size:,} bytes, of at least {last.pos + last.size:,}")
     # Only in AVI: the frames that an MP4 counts may be more than its edit list shows.
     rate, base, duration = video.average_rate, video.time_base, video.duration
-    if not film.has_clock and rate and base and duration and video.frames / rate > duration * base + 1:
+    is_avi = film.container.format.name == "avi"
+    if is_avi and rate and base and duration and video.frames / rate > duration * base + 1:
         held, promised = float(duration * base), float(video.frames / rate)
         raise undecodable(film.path, f"it is cut off: {held:.1f} s, of {promised:.1f} s")
 
 
 @lru_cache(maxsize=4096)
-def _scanned(path: str, changed: int) -> Timeline:
-    """The timeline of a file whose header is silent; `changed` makes a rewritten file another one."""
+def _scanned_once(path: str, changed: int) -> Timeline:
+    """The timeline of a file on disk; `changed` makes a rewritten file another one."""
     del changed
-    with closing(_open_container(path)) as container:
+    return _scanned(path)
+
+
+def _scanned(media: Media) -> Timeline:
+    """The timeline of a film whose header is silent, by reading all of its packets."""
+    path = media_name(media)
+    with closing(_open_container(media)) as container:
         video = video_stream(container, path)
         stamps, frames, end = [], 0, 0.0
         for packet in container.demux():

@@ -8,28 +8,38 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
 
 from zoo.data.film import Film, undecodable
+from zoo.data.mpeg4 import PLACEHOLDER
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
     from av.video.stream import VideoStream
 
-SKIPPING = frozenset({"h264", "hevc"})
+SKIPPING = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"})
 """Decoders that can leave out frames nothing refers to, and whose frames keep their packets' time stamps."""
 
 REORDERED = 16
 """How many packets later a frame can be stored than it is displayed: the largest reorder depth of H.264 and HEVC."""
 
-PLACEHOLDER = 16
-"""Bytes of a packet that cannot hold a picture."""
+WORTH_A_SEEK = 4
+"""Frames. A keyframe that follows sooner is reached by decoding on."""
+
+LONGEST_STRETCH = 1000
+"""Frames whose packets are held in memory at once, as far as the film has keyframes to cut at."""
+
+UNINDEXED_GAP = 10.0
+"""Seconds without a wanted frame after which a file that has no index is searched, not decoded on."""
 
 
 def frames_at(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
-    """Yield the frame on display at each time.
+    """Yield the frame on display at each time; the file is read once, from front to back.
+
+    Between two times the film is decoded on, or searched for a later keyframe, whichever is less work.
 
     Args:
         film: an open film.
@@ -40,15 +50,66 @@ def frames_at(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
         One decoded frame per time; the same object again where one frame answers several times.
 
     Raises:
-        UndecodableMedia: not one frame could be decoded.
+        UndecodableMedia: not one frame could be decoded, or a wanted one is damaged or built on a damaged one.
     """
+    for stretch in stretches(film, times):
+        yield from _decoded(film, stretch)
+
+
+def stretches(film: Film, times: Sequence[float]) -> Iterator[list[float]]:
+    """Cut ascending times where a keyframe spares more decoding than seeking costs, and where memory asks for it."""
+    frame = 1 / film.timeline.fps
+    stretch = [times[0]]
+    for before, after in pairwise(times):
+        far = after - before > WORTH_A_SEEK * frame and film.keyframe_between(before + WORTH_A_SEEK * frame, after)
+        blind = after - before > UNINDEXED_GAP and not len(film.video.index_entries)
+        long = (after - stretch[0]) > LONGEST_STRETCH * frame and film.keyframe_between(before, after)
+        if far or blind or long:
+            yield stretch
+            stretch = []
+        stretch.append(after)
+    yield stretch
+
+
+def _decoded(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
+    """The frame on display at each time of one stretch."""
     packets = _packets_for(film, times[0], times[-1])
-    wanted = _wanted_stamps(film, packets, times)
-    last = max(wanted) if wanted else None
+    stamps = _wanted_stamps(film, packets, times)
+    answered = 0
+    if stamps is not None:
+        for frame in _wanted_frames(film, packets, stamps):
+            yield frame
+            answered += 1
+        if answered < len(times):  # a packet gave no picture: what is shown in its place needs all the others
+            packets = _packets_for(film, times[answered], times[-1])
+    if answered < len(times):
+        yield from _shown_frames(film, packets, times[answered:])
+
+
+def _wanted_frames(film: Film, packets: Sequence[Packet[VideoStream]], stamps: Sequence[int]) -> Iterator[VideoFrame]:
+    """One frame for each of the ascending time stamps; ends early at one that does not come out of the decoder.
+
+    Frames that are neither wanted nor referred to are not decoded, nor is anything behind the last wanted packet.
+    """
+    wanted = frozenset(stamps)
+    last = max(at for at, packet in enumerate(packets) if packet.pts in wanted)
+    answered = 0
+    for frame in _sound(film, _decode(film, packets[: last + 1], wanted)):
+        if frame.pts is None or frame.pts > stamps[answered]:
+            return
+        while answered < len(stamps) and frame.pts == stamps[answered]:
+            yield frame
+            answered += 1
+        if answered == len(stamps):
+            return
+
+
+def _shown_frames(film: Film, packets: Sequence[Packet[VideoStream]], times: Sequence[float]) -> Iterator[VideoFrame]:
+    """The frame on display at each time, by decoding everything."""
     shown: VideoFrame | None = None
     answered = 0
     clock = _Clock(film)
-    for frame in _decode(film, packets, wanted):
+    for frame in _sound(film, _decode(film, packets, None)):
         now = clock.read(frame)
         while answered < len(times) and times[answered] < now:
             yield shown or frame
@@ -56,12 +117,24 @@ def frames_at(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
         if answered == len(times):
             return
         shown = frame
-        if frame.pts is not None and frame.pts == last:
-            break
     if shown is None:
         raise undecodable(film.path, f"no frame could be decoded at {times[0] - film.timeline.origin:.2f} s")
     for _ in times[answered:]:
         yield shown
+
+
+def _sound(film: Film, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """The frames, as long as none is damaged, nor follows a damaged one before the next keyframe.
+
+    A decoder covers damage up with what lies around it, in that frame and in all that are built on it.
+    """
+    damaged = False
+    for frame in frames:
+        damaged = frame.is_corrupt or (damaged and not frame.key_frame)
+        if damaged:
+            seconds = 0.0 if frame.time is None else frame.time - film.timeline.origin
+            raise undecodable(film.path, f"its pictures are damaged at {seconds:.2f} s")
+        yield frame
 
 
 class _Clock:
@@ -102,7 +175,7 @@ def _packets_for(film: Film, first: float, last: float) -> list[Packet[VideoStre
             break  # not every format can seek
         packets = _packets_until(film, last)
         start = next((at for at, packet in enumerate(packets) if packet.is_keyframe), 0)
-        # Players of DivX files repeat a frame where a packet of a few bytes stands, also when it is marked as key.
+        # A packet of a few bytes repeats the frame before it, also when it is marked as key.
         if packets and packets[start].size > PLACEHOLDER:
             stamp = film.stamp(packets[start])
             if stamp is not None and stamp * base <= needed:
@@ -130,27 +203,30 @@ def _packets_until(film: Film, last: float) -> list[Packet[VideoStream]]:
     return packets
 
 
-def _wanted_stamps(film: Film, packets: Sequence[Packet[VideoStream]], times: Sequence[float]) -> frozenset[int] | None:
-    """Time stamps of the frames that answer `times`; None where stamps cannot be relied on and all are decoded."""
-    reliable = film.has_clock and film.video.codec_context.name in SKIPPING
-    if not reliable or any(packet.pts is None for packet in packets):
+def _wanted_stamps(film: Film, packets: Sequence[Packet[VideoStream]], times: Sequence[float]) -> list[int] | None:
+    """The time stamp of the frame that answers each time; None where stamps cannot be relied on."""
+    if not film.has_clock or any(packet.pts is None for packet in packets):
         return None
     stamps = sorted(packet.pts for packet in packets if packet.pts is not None and not packet.is_discard)
     if not stamps:
         return None
     base = float(film.video.time_base or 0)
     seconds = [stamp * base for stamp in stamps]
-    return frozenset(stamps[max(0, bisect_right(seconds, time) - 1)] for time in times)
+    return [stamps[max(0, bisect_right(seconds, time) - 1)] for time in times]
 
 
 def _decode(film: Film, packets: Sequence[Packet[VideoStream]], wanted: frozenset[int] | None) -> Iterator[VideoFrame]:
     """Frames in presentation order; those that are neither wanted nor referred to may be missing."""
     context = film.video.codec_context
+    may_skip = wanted is not None and context.name in SKIPPING
     skipping = False
     for packet in packets:
-        skip = wanted is not None and packet.pts not in wanted
+        film.check_time()
+        skip = may_skip and packet.pts not in wanted  # type: ignore[operator]
         if skip != skipping:
             context.skip_frame = "NONREF" if skip else "DEFAULT"
             skipping = skip
         yield from context.decode(packet)
+    if skipping:
+        context.skip_frame = "DEFAULT"
     yield from context.decode(None)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.utils.data import DataLoader
 
-from zoo.data.draws import order
+from zoo.data.lanes import LaneReader, Lanes
+from zoo.data.plan import Balance, Request, Sampling, in_order
 from zoo.data.quarantine import BadFile, Quarantine
-from zoo.data.reader import Answer, Reader, Request
+from zoo.data.reader import Answer, Reader
+from zoo.data.stream_split import StreamSplit
+from zoo.data.watch import Watch
 from zoo_registry.errors import DataError, Problem, UndecodableMedia
 
 if TYPE_CHECKING:
@@ -23,10 +25,16 @@ if TYPE_CHECKING:
 
     from zoo.data.split import Split
     from zoo_registry.entries import AudioSpec, ClipSpec
-    from zoo_registry.protocols import Batch
+    from zoo_registry.protocols import Augment, Batch
 
 MOST_WORKERS = 8
 """What `auto` stops at: beyond it one process that collects the batches is the bottleneck."""
+
+PATIENCE = 300.0
+"""Seconds that one sample may take to read; decoding has a shorter limit of its own, this is for what never returns."""
+
+LOOK = 5.0
+"""Seconds without an answer after which the loader looks at what its workers are doing."""
 
 FEW = 3
 """So many bad files stop no run by their share alone; all files of a split always do."""
@@ -40,7 +48,7 @@ class Loader:
     bad file is left out. Either way it is put in quarantine, once, with its reason.
 
     Order, draws and substitutes are functions of (seed, epoch), (seed, epoch, index, view) and (seed, epoch, index);
-    the number of workers changes nothing.
+    the number of workers changes nothing. A `StreamSplit` is read by `zoo.data.lanes`: bad samples are left out.
 
     Args:
         split: samples and labels.
@@ -48,14 +56,20 @@ class Loader:
         clip: what clips look like, None when the model takes none.
         audio: what the sound looks like, None when the model takes none.
         batch: samples per batch; the last one of an epoch may be smaller.
-        views: clips per sample; rows `i * views + v` of a batch hold view v of its i-th sample.
+        views: clips per sample.
+        crops: of every clip in evaluation, 1 or 3: the centre, or both ends of the longer side besides. Rows
+            `i * V + v` of a batch hold view v of its i-th sample, V = views * crops, v = clip * crops + crop.
         train: drawn clips in drawn order, or all clips in order.
         seed: of everything drawn.
-        workers: processes that decode; 0 decodes in this one; `auto` leaves one core to the training.
+        balance: in training, how often samples of rare classes are shown; see `zoo.data.plan.Sampling`.
+        repeat: in training, how often in a row every sample is shown, with draws of its own.
+        augment: changes of every batch that are made in the worker.
+        workers: processes that decode; 0 decodes in this one; `auto` is what `choose_workers` says.
         on_bad: `quarantine`, or `raise` the first failure.
         quarantine: where bad files go; None keeps them in memory.
         max_bad: the run stops when more than this part of the split turned out bad.
         pin_memory: page-locked batches for faster copies to a GPU; None when CUDA is there.
+        patience: seconds that a worker may spend on one sample before the run ends, naming it.
 
     Example:
         >>> loader = Loader(split, inputs=("clip_bcthw",), clip=clip, batch=8, train=True)       # doctest: +SKIP
@@ -72,30 +86,67 @@ class Loader:
         audio: AudioSpec | None = None,
         batch: int,
         views: int = 1,
+        crops: Literal[1, 3] = 1,
         train: bool,
         seed: int = 0,
+        balance: Balance = "none",
+        repeat: int = 1,
+        augment: Augment | None = None,
         workers: int | Literal["auto"] = "auto",
         on_bad: Literal["quarantine", "raise"] = "quarantine",
         quarantine: Quarantine | None = None,
         max_bad: float = 0.5,
         pin_memory: bool | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        self.split, self.batch, self.views, self.train, self.seed = split, batch, views, train, seed
+        self.split, self.batch, self.views, self.train, self.seed = split, batch, views * crops, train, seed
         self.quarantine = Quarantine() if quarantine is None else quarantine
         self.bad: dict[int, BadFile] = {}
         """Index and reason of every sample found bad so far."""
         self.seconds_waited = 0.0
         """How long `epoch` has kept its caller waiting for data, in all."""
-        self._on_bad, self._max_bad = on_bad, max_bad
-        self._reader = Reader(split, inputs=inputs, clip=clip, audio=audio, views=views, train=train, seed=seed)
-        self.workers = choose_workers(len(split.samples)) if workers == "auto" else workers
+        self.seconds_decoding = 0.0
+        """How long workers have read and decoded, in all and added up."""
+        self.seconds_augmenting = 0.0
+        """How long they have augmented."""
+        self._on_bad, self._max_bad, self._patience = on_bad, max_bad, patience
+        self._look = min(LOOK, patience)
+        self.workers = choose_workers(_count(split)) if workers == "auto" else workers
+        self._watch = Watch(self.workers)
+        reader = Reader(
+            split, inputs=inputs, clip=clip, audio=audio, views=views, crops=crops, train=train, seed=seed,
+            augment=augment, watch=self._watch,
+        )  # fmt: skip
+        self._reader: Reader | LaneReader = reader
+        self._lanes: Lanes | None = None
+        self._sampling: Sampling | None = None
+        if isinstance(split, StreamSplit):
+            repeat = repeat if train else 1
+            self._lanes = Lanes(split, batch, self.workers, balance=balance if train else "none", repeat=repeat)
+            self._reader = LaneReader(reader, split, batch, repeat=repeat)
+        elif train:
+            self._sampling = Sampling(split, seed, balance, repeat)
         self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._plan = _Plan()
         self._answers: DataLoader[Answer] | None = None
 
+    @property
+    def batches(self) -> int | None:
+        """Batches per epoch; None for a stream of which nobody knows how long it is."""
+        if self._lanes is not None:
+            return self._lanes.batches
+        count = len(self.split.samples) if self._sampling is None else len(self._sampling)
+        return -(-count // self.batch)
+
     def __len__(self) -> int:
-        """Batches per epoch."""
-        return math.ceil(len(self.split.samples) / self.batch)
+        """Batches per epoch.
+
+        Raises:
+            TypeError: nobody knows; see `batches`.
+        """
+        if self.batches is None:
+            raise TypeError(f"nobody knows how many batches the {self.split.name} split has: it is a stream")
+        return self.batches
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch; one epoch of a loader at a time.
@@ -109,14 +160,14 @@ class Loader:
 
         Raises:
             UndecodableMedia: a bad file, with `on_bad="raise"`.
-            DataError: too many files are bad, or a worker process died.
+            DataError: too many files are bad, a worker process died, or hangs.
         """
-        count = len(self.split.samples)
-        indexes = [int(index) for index in order(count, self.seed, epoch)] if self.train else list(range(count))
-        plan = [Request(epoch, tuple(indexes[at : at + self.batch])) for at in range(0, count, self.batch)]
-        if self.train:  # bad files are substituted, so every request gives a batch and may be left out unread
-            return self._batches(plan[start:])
-        return itertools.islice(self._batches(plan), start, None)
+        if self._lanes is not None:
+            epoch = epoch if self.train else 0
+            return self._lanes.batches_of(self._answered(self._lanes.requests(epoch, start)), start, cut=self.train)
+        if self._sampling is not None:  # bad files are substituted: every request gives a batch and may be left out
+            return self._batches(self._sampling.plan(epoch, self.batch, start))
+        return itertools.islice(self._batches(in_order(len(self.split.samples), epoch, self.batch)), start, None)
 
     def clip(self, index: int, view: int = 0) -> Tensor:
         """The clip that evaluation showed as this view of this sample: uint8 (C, T, H, W)."""
@@ -126,17 +177,22 @@ class Loader:
         """End the worker processes; the loader starts new ones when it is used again."""
         self._answers = None
 
-    def _batches(self, plan: Sequence[Request]) -> Iterator[Batch]:
+    def _batches(self, plan: Iterable[Request]) -> Iterator[Batch]:
+        return (answer.batch for answer in self._answered(plan) if answer.batch is not None)
+
+    def _answered(self, plan: Iterable[Any]) -> Iterator[Answer]:
+        """Answers without an error; what they say about bad files and time is taken in."""
         for answer in self._read(plan):
             if answer.crash:
                 raise RuntimeError(answer.crash)
             if answer.error is not None:
                 raise answer.error
-            self._take_in(answer.bad)
-            if answer.batch is not None:
-                yield answer.batch
+            self.seconds_decoding += answer.decode
+            self.seconds_augmenting += answer.augment
+            self._take_in(answer)
+            yield answer
 
-    def _read(self, plan: Sequence[Request]) -> Iterator[Answer]:
+    def _read(self, plan: Iterable[Any]) -> Iterator[Answer]:
         """Answers in the order of the plan, however many workers give them."""
         if self._answers is None:
             self._answers = self._start()
@@ -144,21 +200,42 @@ class Loader:
         answers = iter(self._answers)
         while True:
             began = time.perf_counter()
-            try:
-                answer = next(answers, None)
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
-                raise DataError(
-                    f"a process that reads the {self.split.name} split died: {error}",
-                    hint="often memory, or a small /dev/shm: try `--set data.workers=0`",
-                ) from error
+            answer = self._next(answers)
             self.seconds_waited += time.perf_counter() - began
             if answer is None:
                 return
             if self._plan.requests is not plan:
                 raise RuntimeError("another epoch of this loader was started: one at a time")
             yield answer
+
+    def _next(self, answers: Iterator[Answer]) -> Answer | None:
+        """The next answer, None after the last; says so when a worker died or hangs."""
+        while True:
+            try:
+                return next(answers, None)
+            except RuntimeError as error:
+                if "DataLoader timed out" in str(error):
+                    self._see_that_none_hangs()
+                    continue  # they are busy: keep waiting
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise DataError(
+                    f"a process that reads the {self.split.name} split died: {error}",
+                    hint="often memory, or a small /dev/shm: try `--set data.workers=0`",
+                ) from error
+
+    def _see_that_none_hangs(self) -> None:
+        longest = self._watch.longest()
+        if longest is None or longest[1] < self._patience:
+            return
+        index, seconds = longest
+        self.close()
+        raise DataError(
+            f"a process that reads the {self.split.name} split has been at {_name(self.split, index)} for "
+            f"{seconds:.0f} s and does not come back",
+            hint="a disk or network folder that does not answer, or a file that a decoder never finishes; "
+            "take the file out of the list and go on with `zoo run --resume`",
+        )
 
     def _start(self) -> DataLoader[Answer]:
         return DataLoader(
@@ -170,20 +247,22 @@ class Loader:
             collate_fn=_as_it_is,
             worker_init_fn=_begin_worker,
             pin_memory=self._pin,
+            timeout=self._look if self.workers else 0,
             generator=torch.Generator(),  # without one every epoch would draw from torch's global generator
         )
 
-    def _take_in(self, bad: dict[int, BadFile]) -> None:
+    def _take_in(self, answer: Answer) -> None:
         """Keep failures; stop when there are too many."""
-        for index, failure in bad.items():
+        for index, failure in answer.bad.items():
             if self._on_bad == "raise":
                 raise UndecodableMedia(failure.problem("`data.on_bad: quarantine` sets such files aside"))
             self.bad[index] = failure
             self.quarantine.add(failure)
-        found, count = len(self.bad), len(self.split.samples)
-        if bad and (found == count or (found >= FEW and found > self._max_bad * count)):
+        found = len(self.bad)
+        of = len(self.split.samples) if self._lanes is None else self._lanes.share_of_bad(answer, found)
+        if answer.bad and of is not None and (found == of or (found >= FEW and found > self._max_bad * of)):
             examples = [failure.problem() for failure in itertools.islice(self.bad.values(), FEW)]
-            share = f"{found} of {count} files of the {self.split.name} split cannot be read"
+            share = f"{found} of {of} files of the {self.split.name} split cannot be read"
             raise DataError([Problem(share, hint="`data.max_bad` is the part that is tolerated"), *examples])
 
 
@@ -191,23 +270,29 @@ class _Plan:
     """The requests of the coming epoch; what `DataLoader` asks for the order of its samples."""
 
     def __init__(self) -> None:
-        self.requests: Sequence[Request] = ()
+        self.requests: Iterable[Any] = ()
 
-    def __iter__(self) -> Iterator[Request]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self.requests)
 
-    def __len__(self) -> int:
-        return len(self.requests)
 
-
-def choose_workers(samples: int) -> int:
+def choose_workers(samples: int | None) -> int:
     """What `workers: auto` means: a process per core but one, and none for a handful of samples.
 
     Args:
-        samples: in the split.
+        samples: in the split; None where nobody knows.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 0 if samples < 32 else min(MOST_WORKERS, max(1, cores - 1))
+    return 0 if samples is not None and samples < 32 else min(MOST_WORKERS, max(1, cores - 1))
+
+
+def _count(split: Split) -> int | None:
+    return split.stream.count if isinstance(split, StreamSplit) else len(split.samples)
+
+
+def _name(split: Split, index: int) -> str:
+    """What the sample is called, or its place in a stream."""
+    return split.name_of(index) if isinstance(split, StreamSplit) else split.samples[index].name
 
 
 def _as_it_is(answer: Any) -> Any:

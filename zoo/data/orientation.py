@@ -49,7 +49,7 @@ class Orientation:
         """The (height, width) of the other side: of the displayed frame for the stored one and back."""
         return (width, height) if self.transposed else (height, width)
 
-    def upright(self, stored_hwc: np.ndarray) -> np.ndarray:
-        """The displayed frame, as a view on the stored one."""
-        shown = stored_hwc.transpose(1, 0, 2) if self.transposed else stored_hwc
+    def upright(self, stored_hw: np.ndarray) -> np.ndarray:
+        """One channel of the displayed frame, as a view on the stored one."""
+        shown = stored_hw.T if self.transposed else stored_hw
         return shown[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]

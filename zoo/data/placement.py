@@ -55,13 +55,14 @@ def crop_boxes(boxes_n4: Tensor, top: int, left: int, window: tuple[int, int]) -
     return moved.clamp(min=0).minimum(moved.new_tensor([width, height, width, height]))
 
 
-def evaluation_placement(clip: ClipSpec, height: int, width: int) -> Placement:
-    """Resize as the clip spec says, then the centre of it.
+def evaluation_placement(clip: ClipSpec, height: int, width: int, along: float = 0.5) -> Placement:
+    """Resize as the clip spec says, then the centre of it, or a window elsewhere along the longer side.
 
     Args:
         clip: what the model wants.
         height: of the displayed frame, in pixels.
         width: likewise.
+        along: in 0..1; of three crops the first lies at 0, left or top, the last at 1, right or bottom.
 
     Raises:
         DataError: the spec resizes to less than the size it crops.
@@ -80,8 +81,12 @@ def evaluation_placement(clip: ClipSpec, height: int, width: int) -> Placement:
             f"the clip is resized to {scaled[0]} x {scaled[1]} and then cropped to {window[0]} x {window[1]}",
             hint="let `resize` be at least `size` (data.clip in the recipe)",
         )
-    corner = tuple(round((outer - inner) / 2) for outer, inner in zip(scaled, window, strict=True))
-    return Placement(scaled, window, (corner[0], corner[1]))
+    tall = scaled[0] > scaled[1]
+    top, left = (
+        round(at * (outer - inner))
+        for at, outer, inner in zip((along, 0.5) if tall else (0.5, along), scaled, window, strict=True)
+    )
+    return Placement(scaled, window, (top, left))
 
 
 def canvas_placement(clip: ClipSpec, height: int, width: int, crop: tuple[float, float]) -> Placement:

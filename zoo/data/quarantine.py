@@ -15,7 +15,7 @@ class BadFile:
     """One sample whose media could not be read.
 
     Attributes:
-        media: path of the file.
+        media: path of the file; what the sample is recognised by, where its media came from memory or from a shard.
         reason: why, in words.
         split: `train`, `val` or `test`.
         start: of the sample's span in seconds, None for the whole film.

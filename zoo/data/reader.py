@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +15,22 @@ import torch
 from torch import Tensor
 
 from zoo.data.audio import read_audio
-from zoo.data.clip import Clip, View, read_views, view_position
-from zoo.data.draws import clip_draw, substitutes
+from zoo.data.clip import Clip, View, evaluation_view, read_views
+from zoo.data.draws import augment_seed, clip_draw, frame_draws, substitutes
+from zoo.data.embedded import at_hand, decodable
 from zoo.data.film import open_film, undecodable
 from zoo.data.placement import Placement
+from zoo.data.plan import Request
 from zoo.data.quarantine import BadFile
-from zoo.data.targets import CLIP, collate, encode
+from zoo.data.targets import CLIP, MASK, collate, encode
+from zoo.data.watch import Watch
 from zoo_registry.errors import DataError, UndecodableMedia, ZooError
 from zoo_registry.protocols import Batch, Sample
 
 if TYPE_CHECKING:
     from zoo.data.split import Split
     from zoo_registry.entries import AudioSpec, ClipSpec
+    from zoo_registry.protocols import Augment
 
 INPUTS = ("clip_bcthw", "audio_bcn")
 """Keys of `Batch.inputs` that are read from media."""
@@ -32,12 +39,8 @@ SIMULTANEOUS = 0.01
 """Seconds between two clips that count as the same moment: containers round time stamps to milliseconds."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a loader asks for: some samples of one epoch, by index."""
-
-    epoch: int
-    indexes: tuple[int, ...]
+NEAREST: Any = "point"
+"""FFmpeg's name of the filter that takes the nearest pixel: classes are not to be mixed."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,16 @@ class Answer:
         bad: index and failure of those that could not, substitutes that failed included.
         error: what ends the run, such as a contradiction in the clip spec.
         crash: file and traceback of a failure nobody foresaw.
+        decode: seconds that reading and decoding took.
+        augment: seconds that augmentations in the worker took.
     """
 
     batch: Batch | None = None
     bad: dict[int, BadFile] = field(default_factory=dict)
     error: ZooError | None = None
     crash: str = ""
+    decode: float = 0.0
+    augment: float = 0.0
 
     def pin_memory(self) -> Answer:
         """The same in page-locked memory; `torch.utils.data.DataLoader` calls this."""
@@ -62,8 +69,14 @@ class Answer:
 
 
 @dataclass
-class _Row:
-    """All views of one sample."""
+class Row:
+    """All views of one sample, of each of its copies.
+
+    Attributes:
+        index: of the sample that is shown.
+        inputs: for each view of each copy, what the model takes.
+        targets: likewise, encoded.
+    """
 
     index: int
     inputs: list[dict[str, Tensor]]
@@ -79,9 +92,12 @@ class Reader:
         clip: what clips look like; needed where `inputs` has one.
         audio: what the sound looks like; needed where `inputs` has it.
         views: clips per sample.
+        crops: of every clip in evaluation, 1 or 3; view number `clip * crops + crop` of a sample is that crop of it.
         train: clips are drawn and lie on the canvas, bad files are substituted; else clips are spread evenly and
             cropped to size, bad files are left out.
         seed: of all draws.
+        augment: changes of a batch that are made here, in the worker; None for none.
+        watch: is told which sample is being read.
 
     Raises:
         DataError: an input that nothing here can read, or a missing spec.
@@ -95,8 +111,11 @@ class Reader:
         clip: ClipSpec | None,
         audio: AudioSpec | None,
         views: int,
+        crops: int = 1,
         train: bool,
         seed: int,
+        augment: Augment | None = None,
+        watch: Watch | None = None,
     ) -> None:
         for name, spec in (("clip_bcthw", clip), ("audio_bcn", audio)):
             if name in inputs and spec is None:
@@ -111,7 +130,8 @@ class Reader:
         if unknown := [name for name in inputs if name not in INPUTS]:
             raise DataError(f"nothing reads the input {unknown[0]!r}", hint=f"inputs are {', '.join(INPUTS)}")
         self.split, self.inputs, self.clip, self.audio = split, tuple(inputs), clip, audio
-        self.views, self.train, self.seed = views, train, seed
+        self.views, self.crops, self.train, self.seed = views * crops, crops, train, seed
+        self._augment, self._watch = augment, watch or Watch(0)
         self._classes = {label: index for index, label in enumerate(split.labels)}
         self._bad: dict[int, BadFile] = {}
 
@@ -120,31 +140,62 @@ class Reader:
 
     def __getitem__(self, request: Request) -> Answer:
         bad: dict[int, BadFile] = {}
-        rows: list[_Row] = []
-        for index in request.indexes:
-            sample = self.split.samples[index]
+        rows: list[Row] = []
+        began = time.perf_counter()
+        copies = request.copies or (0,) * len(request.indexes)
+        for index, drawn in itertools.groupby(zip(request.indexes, copies, strict=True), key=lambda pair: pair[0]):
             try:
-                row = self._good_row(index, request.epoch, bad)
+                row = self._good_row(index, request.epoch, [copy for _, copy in drawn], bad)
             except ZooError as error:
                 return Answer(bad=bad, error=error)
             except Exception:
-                return Answer(bad=bad, crash=f"while reading {sample.media!r}:\n{traceback.format_exc()}")
+                name = self.split.samples[index].name
+                return Answer(bad=bad, crash=f"while reading {name!r}:\n{traceback.format_exc()}")
             if row is not None:
                 rows.append(row)
-        return Answer(_batch(rows, self.inputs, self.views) if rows else None, bad)
+        return self.answer(rows, bad, time.perf_counter() - began, request.epoch, request.number)
+
+    def answer(self, rows: Sequence[Row], bad: dict[int, BadFile], decode: float, epoch: int, *request: int) -> Answer:
+        """Rows as a batch, changed by the worker's augmentations; `request` numbers it within the epoch."""
+        if not rows:
+            return Answer(None, bad, decode=decode)
+        batch = _batch(rows, self.inputs, self.views)
+        if self._augment is None:
+            return Answer(batch, bad, decode=decode)
+        began = time.perf_counter()
+        generator = torch.Generator().manual_seed(augment_seed(self.seed, epoch, *request))
+        try:
+            batch = self._augment(batch, generator)
+        except ZooError as error:
+            return Answer(bad=bad, error=error)
+        except Exception:
+            return Answer(bad=bad, crash=f"while augmenting in a worker:\n{traceback.format_exc()}")
+        return Answer(batch, bad, decode=decode, augment=time.perf_counter() - began)
+
+    @contextmanager
+    def reading(self, index: int) -> Iterator[None]:
+        """While this lasts, the main process can see which sample is being read here."""
+        self._watch.begin(index)
+        try:
+            yield
+        finally:
+            self._watch.end()
 
     def clip_of(self, index: int, view: int) -> Tensor:
         """The uint8 (C, T, H, W) clip that an evaluation shows as this view of this sample."""
-        return self._clips(self.split.samples[index], [View(view_position(view, self.views))])[0].pixels_cthw
+        sample = at_hand(self.split.samples[index])
+        return self._clips(sample, [self._evaluated(view)])[0].pixels_cthw
 
-    def _good_row(self, index: int, epoch: int, bad: dict[int, BadFile]) -> _Row | None:
+    def _good_row(self, index: int, epoch: int, copies: Sequence[int], bad: dict[int, BadFile]) -> Row | None:
         """The sample, or in training the first of its substitutes that can be read."""
         for candidate in self._candidates(index, epoch):
             if candidate not in self._bad:
+                sample = self.split.samples[candidate]
                 try:
-                    return self._row(candidate, index, epoch)
+                    with self.reading(candidate):
+                        return self.row(sample, candidate, drawn_for=index, epoch=epoch, copies=copies)
                 except UndecodableMedia as error:
-                    self._bad[candidate] = _failure(self.split, candidate, error)
+                    self._bad[candidate] = failure(self.split.name, sample, error)
             bad[candidate] = self._bad[candidate]
         return None
 
@@ -153,10 +204,22 @@ class Reader:
         if self.train:
             yield from (int(other) for other in substitutes(len(self), self.seed, epoch, index) if other != index)
 
-    def _row(self, index: int, drawn_for: int, epoch: int) -> _Row:
-        """All views of a sample; the draws are those of the sample it stands in for."""
-        sample = self.split.samples[index]
-        positions = [self._view(drawn_for, view, epoch) for view in range(self.views)]
+    def row(self, sample: Sample, index: int, *, drawn_for: int, epoch: int, copies: Sequence[int] = (0,)) -> Row:
+        """All views of a sample, in one pass over its media.
+
+        Args:
+            sample: to be read.
+            index: its own.
+            drawn_for: index of the sample it stands in for, which decides the draws.
+            epoch: likewise.
+            copies: for each time that it is shown, how often it came before in the epoch; likewise.
+
+        Raises:
+            UndecodableMedia: it, its target clip or its mask cannot be read.
+        """
+        sample = at_hand(sample)
+        drawn = [copy * self.views + view for copy in copies for view in range(self.views)]  # copies: further views
+        positions = [self._view(drawn_for, view, epoch) for view in drawn]
         inputs: list[dict[str, Tensor]] = [{} for _ in positions]
         placements: list[Placement | None] = [None for _ in positions]
         wanted: list[dict[str, Tensor]] = [{} for _ in positions]
@@ -168,28 +231,39 @@ class Reader:
             for view, clip in zip(inputs, clips, strict=True):
                 view["clip_bcthw"] = clip.pixels_cthw
             if isinstance(sample.targets.get(CLIP), str):
-                wanted = [{CLIP: clip.pixels_cthw} for clip in self._target_clips(sample, positions, clips)]
+                for view, clip in zip(wanted, self._target_clips(sample, positions, clips), strict=True):
+                    view[CLIP] = clip.pixels_cthw
+            if isinstance(sample.targets.get(MASK), str):
+                for view, mask_thw in zip(wanted, self._masks(sample, positions, clips), strict=True):
+                    view[MASK] = mask_thw
         else:  # sound alone begins where its span does
             spans = [(sample.start or 0.0, sample.end)] * len(positions)
         if "audio_bcn" in self.inputs and self.audio is not None:
             for view, (start, end) in zip(inputs, spans, strict=True):
-                view["audio_bcn"] = read_audio(sample.media, self.audio, start=start, end=end)
+                view["audio_bcn"] = read_audio(decodable(sample.media), self.audio, start=start, end=end)
         targets = [
             encode({**sample.targets, **decoded}, self._classes, placement)
             for decoded, placement in zip(wanted, placements, strict=True)
         ]
-        return _Row(index, inputs, targets)
+        return Row(index, inputs, targets)
 
     def _view(self, index: int, view: int, epoch: int) -> View:
         if not self.train:
-            return View(view_position(view, self.views))
+            return self._evaluated(view)
         position, top, left = clip_draw(self.seed, epoch, index, view)
-        return View(position, (top, left))
+        drawn = self.clip is not None and self.clip.sampling != "dense"
+        frames = self.clip.frames if self.clip is not None and drawn else 0
+        return View(position, (top, left), within=frame_draws(self.seed, epoch, index, view, frames))
 
-    def _clips(self, sample: Sample, views: Sequence[View]) -> list[Clip]:
-        assert self.clip is not None  # checked when the reader was made
-        with open_film(sample.media) as film:
-            return read_views(film, self.clip, views, start=sample.start, end=sample.end, canvas=self.train)
+    def _evaluated(self, view: int) -> View:
+        sampling = self.clip.sampling if self.clip is not None else "dense"
+        return evaluation_view(view, clips=self.views // self.crops, crops=self.crops, sampling=sampling)
+
+    def _clips(self, sample: Sample, views: Sequence[View], clip: ClipSpec | None = None) -> list[Clip]:
+        spec = clip or self.clip
+        assert spec is not None  # checked when the reader was made
+        with open_film(decodable(sample.media)) as film:
+            return read_views(film, spec, views, start=sample.start, end=sample.end, canvas=self.train)
 
     def _target_clips(self, sample: Sample, views: Sequence[View], inputs: Sequence[Clip]) -> list[Clip]:
         """The target film, read like the input's; a target that shows something else makes the sample a bad one."""
@@ -199,8 +273,20 @@ class Reader:
             for source, target in zip(inputs, targets, strict=True):
                 _see_alike(source, target, media)
         except UndecodableMedia as error:
-            raise undecodable(sample.media, f"its target clip {media}: {error.problems[0].message}") from error
+            raise undecodable(sample.name, f"its target clip {media}: {error.problems[0].message}") from error
         return targets
+
+    def _masks(self, sample: Sample, views: Sequence[View], inputs: Sequence[Clip]) -> list[Tensor]:
+        """The uint8 (T, H, W) classes under every view."""
+        assert self.clip is not None
+        media = sample.targets[MASK]
+        try:
+            masks = self._clips(replace(sample, media=media), views, replace(self.clip, interpolation=NEAREST))
+            for source, mask in zip(inputs, masks, strict=True):
+                _see_alike(source, mask, media)
+        except UndecodableMedia as error:
+            raise undecodable(sample.name, f"its mask {media}: {error.problems[0].message}") from error
+        return [mask.pixels_cthw[0] for mask in masks]  # grey: all channels are alike
 
 
 def _see_alike(source: Clip, target: Clip, media: str) -> None:
@@ -214,17 +300,18 @@ def _see_alike(source: Clip, target: Clip, media: str) -> None:
         raise undecodable(media, "its width and height are in another proportion than the input's")
 
 
-def _failure(split: Split, index: int, error: UndecodableMedia) -> BadFile:
-    sample = split.samples[index]
+def failure(split: str, sample: Sample, error: UndecodableMedia) -> BadFile:
+    """What the quarantine keeps of a sample that cannot be read."""
     trace = "".join(traceback.format_exception(error))
-    return BadFile(sample.media, error.problems[0].message, split.name, sample.start, sample.end, trace)
+    media = sample.media if isinstance(sample.media, str) else sample.name
+    return BadFile(media, error.problems[0].message, split, sample.start, sample.end, trace)
 
 
-def _batch(rows: Sequence[_Row], inputs: Sequence[str], views: int) -> Batch:
-    """Rows i * V + v hold view v of sample i."""
+def _batch(rows: Sequence[Row], inputs: Sequence[str], views: int) -> Batch:
+    """Rows i * V + v hold view v of sample i; copies of a sample are samples."""
     return Batch(
         inputs={key: torch.stack([view[key] for row in rows for view in row.inputs]) for key in inputs},
         targets=collate([targets for row in rows for targets in row.targets]),
-        index=torch.tensor([row.index for row in rows]).repeat_interleave(views),
-        view=torch.arange(views).repeat(len(rows)),
+        index=torch.tensor([row.index for row in rows for _ in row.inputs]),
+        view=torch.arange(views).repeat(sum(len(row.inputs) for row in rows) // views),
     )

@@ -2,12 +2,22 @@
 
 The last part of a key says the shape: `label_b` is one number a sample, `label_bk` a row of K, `boxes_n4` n boxes. Keys
 whose shape starts with b are stacked over the batch, all others stay lists with one item a sample.
+
+    key          a source writes                              a task reads
+    label_b      a class name, or its index                   int64 (B,)
+    label_bk     a list of class names, or K probabilities    float32 (B, K), 1 for every class named
+    label_nk     a list of class names for every box          a list of float32 (n, K)
+    value_b      a number                                     float32 (B,)
+    value_bk     K numbers                                    float32 (B, K)
+    boxes_n4     corners x1 y1 x2 y2 in 0..1 of the frame     a list of float32 (n, 4), pixels of the clip
+    clip_bcthw   the path of a film                           uint8 or float (B, C, T, H, W)
+    mask_bthw    the path of a film or picture of classes     uint8 (B, T, H, W)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +26,16 @@ from torch import Tensor
 from zoo.data.placement import Placement
 
 CLIP = "clip_bcthw"
-"""The target that names media: the film that should come out. The reader decodes it."""
+"""The film that should come out. The reader decodes it."""
+
+MASK = "mask_bthw"
+"""The film or picture whose grey values are classes. The reader decodes it."""
+
+MEDIA = (CLIP, MASK)
+"""Targets that sources give as paths."""
+
+_FLOATS = ("label_bk", "label_nk", "value_b", "value_bk")
+"""Targets that losses want as floats, also where a source writes whole numbers."""
 
 _SHAPE = re.compile(r"[bcknthw0-9]+")
 
@@ -33,12 +52,24 @@ def shape_of(key: str) -> str:
 
 
 def class_names(targets: Mapping[str, Any]) -> Iterator[str]:
-    """Every class name that a sample's targets use."""
+    """Every class name that a sample's targets use.
+
+    Example:
+        >>> list(class_names({"label_nk": [["sit"], ["sit", "talk"]], "clip_bcthw": "sharp.mp4", "caption": "two men"}))
+        ['sit', 'sit', 'talk']
+    """
     for key, value in targets.items():
-        if not shape_of(key) or key == CLIP:
-            continue  # free text, such as a caption, or a path
-        names: Iterable[Any] = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
-        yield from (name for name in names if isinstance(name, str))
+        if shape_of(key) and key not in MEDIA:  # not free text, such as a caption, and not a path
+            yield from _names_in(value)
+
+
+def _names_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            if isinstance(item, str | list | tuple):
+                yield from _names_in(item)
 
 
 def encode(targets: Mapping[str, Any], classes: Mapping[str, int], placement: Placement | None) -> dict[str, Any]:
@@ -50,30 +81,38 @@ def encode(targets: Mapping[str, Any], classes: Mapping[str, int], placement: Pl
         placement: how the frame was placed into the clip; boxes follow it. None without a clip.
 
     Returns:
-        a class name becomes its index (int64), a list of names at a `bk` key a multi-hot row (float32), a list of names
-        elsewhere their indices; whole numbers int64, fractions float32; `boxes_n4` pixels of the clip; a decoded
-        `clip_bcthw` stays as it is.
+        a class name becomes its index (int64), a list of names at a `bk` key a multi-hot row (float32), lists of names
+        at an `nk` key such a row each, a list of names elsewhere their indices; whole numbers int64, fractions float32,
+        `value_b` and `value_bk` float32 in any case; `boxes_n4` pixels of the clip; a decoded `clip_bcthw` or
+        `mask_bthw` stays as it is.
     """
     return {key: _encoded(key, value, classes, placement) for key, value in targets.items()}
 
 
 def _encoded(key: str, value: Any, classes: Mapping[str, int], placement: Placement | None) -> Any:
     shape = shape_of(key)
-    if not shape or key == CLIP:
+    if not shape or key in MEDIA:
         return value
     if isinstance(value, str):
         return torch.tensor(classes[value])
     if shape == "bk" and _are_names(value):
-        row_k = torch.zeros(len(classes))
-        row_k[[classes[name] for name in value]] = 1.0
-        return row_k
+        return _multi_hot(value, classes)
+    if shape == "nk" and isinstance(value, list | tuple) and all(map(_are_names, value)):
+        return torch.stack([_multi_hot(names, classes) for names in value]) if value else torch.zeros(0, len(classes))
     if shape == "n4":
         boxes_n4 = torch.as_tensor(value, dtype=torch.float32).reshape(-1, 4)
         return boxes_n4 if placement is None else placement.boxes(boxes_n4)
     if _are_names(value) and len(value):
         value = [classes[name] for name in value]
     tensor = torch.as_tensor(value)
-    return tensor.float() if tensor.is_floating_point() else tensor.long()
+    return tensor.float() if tensor.is_floating_point() or key in _FLOATS else tensor.long()
+
+
+def _multi_hot(names: Sequence[str], classes: Mapping[str, int]) -> Tensor:
+    """(K,) float32, 1 for every class named."""
+    row_k = torch.zeros(len(classes))
+    row_k[[classes[name] for name in names]] = 1.0
+    return row_k
 
 
 def _are_names(value: Any) -> bool:

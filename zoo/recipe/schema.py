@@ -47,6 +47,20 @@ Components = Annotated[
 ]
 
 
+class AugmentSlot(Component):
+    """An augmentation, and where it runs."""
+
+    where: Literal["device", "worker"] = "device"
+    """On the device that trains, or in the processes that decode; those in workers come first in the list."""
+
+
+NamedAugment = Annotated[AugmentSlot, BeforeValidator(_by_name, json_schema_input_type=str | AugmentSlot)]
+Augments = Annotated[
+    list[NamedAugment],
+    BeforeValidator(_listed, json_schema_input_type=str | AugmentSlot | list[str | AugmentSlot]),
+]
+
+
 class ModelSlot(Component):
     """The model, and the weights it starts from."""
 
@@ -91,6 +105,8 @@ class ClipSlot(Slot):
     """Resample films to this frame rate by time."""
     interpolation: Literal["bilinear", "bicubic", "area"] | None = None
     """Filter of the resize."""
+    sampling: Literal["dense", "segments", "keyframes"] | None = None
+    """Which frames: every `stride`-th, one of each of `frames` equal segments, or keyframes."""
 
 
 class DataSlot(Slot):
@@ -106,8 +122,15 @@ class DataSlot(Slot):
     """Changes to the model's clip spec."""
     views: PositiveInt = 1
     """Clips per film in evaluation, spread evenly over it and averaged."""
+    crops: Literal[1, 3] = 1
+    """Crops per clip in evaluation: its centre, or both ends of the longer side besides; averaged like `views`."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that decode; 0 decodes in the main process."""
+    balance: Literal["none", "class", "square_root"] = "none"
+    """How often training shows samples of rare classes: as the data has them, all classes equally often, or in
+    proportion to the square root of their number; drawn with replacement, an epoch stays as long."""
+    repeat: PositiveInt = 1
+    """How often in a row training shows every sample, augmented differently each time; an epoch is so much longer."""
     on_bad: Literal["quarantine", "raise"] = "quarantine"
     """A file that cannot be decoded is set aside with its reason and counted, or stops the run."""
     max_bad: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -224,7 +247,7 @@ class RecipeSchema(Slot):
     """The architecture."""
     data: DataSlot = DataSlot()
     """Where samples come from."""
-    augment: Components = []
+    augment: Augments = []
     """Changes of training clips, in order. Resize, crop and normalisation for the model are not written here."""
     loss: LossesByRole = {}
     """Losses by the task's roles; one loss or a list fills the task's first role (shorthand)."""

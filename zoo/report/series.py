@@ -1,4 +1,4 @@
-"""Named curves as a line chart."""
+"""Named curves as a line chart, or their points alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FEW_POINTS = 40  # up to here each point is marked
 
 
 def draw_series(series: Series, path: Path) -> None:
-    """Draw curves over a common x axis. Points that are not finite are gaps."""
+    """Draw curves, or points, over a common x axis. What is not finite is left out."""
     with sheet(path, 4.0, 2.75, layout="constrained") as figure:
         axes = figure.subplots()
         axes.set_title(plain(series.title, 60), loc="left", fontsize=11, fontweight="bold", color=INK, pad=10)
@@ -48,7 +48,8 @@ def _draw_curves(axes: Axes, series: Series) -> bool:
             color=COLOURS[drawn] if named else MUTED,
             alpha=1 if named else 0.25,
             linewidth=1.6 if named else 0.8,
-            marker="o" if np.isfinite(y_n).sum() <= _FEW_POINTS else None,
+            linestyle="-" if series.joined else "none",
+            marker="o" if not series.joined or np.isfinite(y_n).sum() <= _FEW_POINTS else None,
             markersize=3.2,
             label=plain(label, 32) if named else None,
             zorder=3 if named else 2,

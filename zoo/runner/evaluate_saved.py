@@ -129,6 +129,7 @@ def _loader(model: ZooModel, data: Split, recipe: RecipeSchema, batch: int, view
         audio=model.audio,
         batch=batch,
         views=views or recipe.data.views,
+        crops=recipe.data.crops,
         train=False,
         workers=recipe.data.workers,
         on_bad=recipe.data.on_bad,

@@ -6,7 +6,7 @@ sources -> splits and labels -> model (and the weights it starts from) -> losses
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,12 +41,13 @@ class Pipeline:
         labels: class names in the order of the outputs, empty where targets are no classes.
         task: the built task; holds the model.
         splits: opened data by name.
-        augment: the recipe's augmentations, one after the other.
+        augment: the recipe's augmentations on the device, one after the other.
         preprocess: from uint8 clips to what the model takes.
         quarantine: files that could not be decoded.
         weights: what the model started from, None for random values.
         other_weights: of models that the task holds beside it, such as a teacher.
         provided: what builders may ask for, such as labels and seed.
+        worker_augment: the recipe's augmentations in the processes that decode, None for none.
     """
 
     recipe: RecipeSchema
@@ -62,6 +63,7 @@ class Pipeline:
     weights: LoadedWeights | None = None
     other_weights: Sequence[LoadedWeights] = ()
     provided: Mapping[str, Any] = field(default_factory=dict)
+    worker_augment: Augment | None = None
 
     @property
     def skipped(self) -> Sequence[str]:
@@ -87,8 +89,12 @@ class Pipeline:
             audio=self.audio,
             batch=run.batch,
             views=self.task.views if train else data.views,
+            crops=1 if train else data.crops,
             train=train,
             seed=run.seed,
+            balance=data.balance if train else "none",
+            repeat=data.repeat if train else 1,
+            augment=self.worker_augment if train else None,
             workers=data.workers,
             on_bad=data.on_bad,
             quarantine=self.quarantine,
@@ -142,6 +148,7 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     if recipe.optim is None or "train" not in splits:
         refuse_random_classifier(module, weights)
     provided_to_task = provided | {"model": module, "losses": build_losses(recipe.loss, provided)}
+    in_workers = [slot for slot in recipe.augment if slot.where == "worker"]
     others: list[LoadedWeights] = []  # of models that the task holds beside, such as a teacher
     task = build(
         task_entry,
@@ -157,12 +164,13 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         labels=labels,
         task=task,
         splits=splits,
-        augment=build_augment(recipe.augment, provided),
+        augment=build_augment([slot for slot in recipe.augment if slot.where == "device"], provided),
         preprocess=Preprocess(clip),
         quarantine=Quarantine(quarantine),
         weights=weights,
         other_weights=others,
         provided=provided,
+        worker_augment=build_augment(in_workers, provided) if in_workers else None,
     )
 
 
@@ -171,6 +179,8 @@ def open_splits(
 ) -> dict[str, Split]:
     """Open every split the recipe names; without given labels the first one says what they are."""
     from zoo.data import open_split
+    from zoo.data.stream_split import open_stream
+    from zoo_registry.protocols import SampleStream
 
     splits: dict[str, Split] = {}
     for name in SPLITS:
@@ -178,7 +188,8 @@ def open_splits(
         if slot is None:
             continue
         source = build(catalog().resolve("source", slot.name), slot.params, {**provided, "split": name})
-        splits[name] = open_split(source, name, labels)
+        opened = open_stream if isinstance(source, SampleStream) else open_split
+        splits[name] = opened(source, name, labels)
         labels = splits[name].labels if labels is None else labels
     if not splits:
         raise RecipeError("the recipe names no data", hint="fill data.train, data.val or data.test")
@@ -241,8 +252,22 @@ class WeightedSum:
 
 
 def build_augment(slots: Sequence[Component], provided: Mapping[str, Any]) -> Augment:
-    """The recipe's augmentations as one."""
-    return Chain([build(catalog().resolve("augmentation", slot.name), slot.params, provided) for slot in slots])
+    """The recipe's augmentations as one, neighbours merged where they can be."""
+    return chained([build(catalog().resolve("augmentation", slot.name), slot.params, provided) for slot in slots])
+
+
+def chained(steps: Iterable[Augment]) -> Chain:
+    """Augmentations one after the other; each pair of neighbours that can be one step is one (`FusibleAugment`)."""
+    from zoo_registry.protocols import FusibleAugment
+
+    merged: list[Augment] = []
+    for step in steps:
+        both = merged[-1].fused(step) if merged and isinstance(merged[-1], FusibleAugment) else None
+        if both is None:
+            merged.append(step)
+        else:
+            merged[-1] = both
+    return Chain(merged)
 
 
 def build_observers(slots: Sequence[Component], provided: Mapping[str, Any] = {}) -> list[object]:

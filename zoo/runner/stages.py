@@ -365,14 +365,18 @@ class _Stages:
 
     def _frames(self, index: int, view: int) -> np.ndarray:
         """Frames (T, H, W, 3) uint8 of an evaluated clip, for film strips."""
-        from zoo.data import read_clip, view_position
+        from zoo.data.clip import evaluation_view, read_views
+        from zoo.data.embedded import at_hand, decodable
+        from zoo.data.film import open_film
 
-        sample, spec = self.pipeline.splits[self._shown].samples[index], self.pipeline.clip
+        sample, spec = at_hand(self.pipeline.splits[self._shown].samples[index]), self.pipeline.clip
         if spec is None:
             raise RunError("the model takes no clip")
-        position = view_position(view, self.recipe.data.views)
-        clip = read_clip(sample.media, spec, start=sample.start, end=sample.end, position=position)
-        return clip.permute(1, 2, 3, 0).numpy()
+        data = self.recipe.data
+        shown = evaluation_view(view, clips=data.views, crops=data.crops, sampling=spec.sampling)
+        with open_film(decodable(sample.media)) as film:
+            (clip,) = read_views(film, spec, [shown], start=sample.start, end=sample.end, canvas=False)
+        return clip.pixels_cthw.permute(1, 2, 3, 0).numpy()
 
     def _quarantined(self) -> list[Table]:
         from zoo.report import Table
@@ -525,13 +529,19 @@ def _save_as(
 
 
 def _reading_task(pipeline: Pipeline) -> dict[str, Any]:
-    """The task that reads the model's outputs: what the model is meant for, as the recipe set it up if it did.
+    """The task that reads the model's outputs: the recipe's, or what the model is meant for where that one needs more.
 
     A task that wraps another one, such as distillation, needs its teacher only to train.
     """
+    from zoo.build import parameters
+
+    trained_for = catalog().resolve("task", pipeline.recipe.task.name)
+    schemas = [parameter.schema or {} for parameter in parameters(trained_for)]
+    needs_more = any("component" in part for schema in schemas for part in (schema, *schema.get("anyOf", ())))
     meant_for = catalog().resolve("task", pipeline.listed.model.task).name
-    same = pipeline.recipe.task.name == meant_for
-    return {"name": meant_for, "params": dict(pipeline.recipe.task.params) if same else {}}
+    if needs_more and trained_for.name != meant_for:
+        return {"name": meant_for, "params": {}}
+    return {"name": trained_for.name, "params": dict(pipeline.recipe.task.params)}
 
 
 def without_folders(value: Any) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -63,6 +64,9 @@ class AugmentationConformance(ComponentConformance):
         batch.inputs["clip_bcthw"] = batch.inputs["clip_bcthw"].float() / 255
         clips = self.augment()(batch, _seeded(0)).inputs["clip_bcthw"]
         assert clips.shape == self.augmented().inputs["clip_bcthw"].shape
+        assert clips.is_floating_point(), f"float clips of 0..1 went in, {clips.dtype} came out"
+        assert clips.min() >= 0, f"float clips are 0..1, {clips.min()} came out"
+        assert clips.max() <= 1, f"float clips are 0..1, {clips.max()} came out: are these the values of bytes?"
 
     def test_the_same_seed_gives_the_same_clips(self) -> None:
         once, again = (self.augmented(seed=3).inputs["clip_bcthw"] for _ in range(2))
@@ -109,6 +113,22 @@ class AugmentationConformance(ComponentConformance):
             assert boxes_n4.shape == original.shape, "boxes stay with their labels: clip them, do not drop them"
             assert (boxes_n4 >= 0).all(), f"a box lies outside the picture: {boxes_n4}"
             assert (boxes_n4 <= limit).all(), f"a box lies outside the picture of {height}x{width}: {boxes_n4}"
+
+    def test_masks_stay_on_their_pixels(self) -> None:
+        batch = self.example()
+        if "boxes_n4" not in batch.targets:
+            pytest.skip("the example has nothing that lives in the picture")
+        masks = torch.randint(0, 4, batch.inputs["clip_bcthw"][:, 0].shape, dtype=torch.uint8, generator=_seeded(8))
+        batch.targets["mask_bthw"] = masks
+        after = self.augment()(batch, _seeded(0))
+        moved, clips = after.targets["mask_bthw"], after.inputs["clip_bcthw"]
+        assert moved.dtype == masks.dtype, f"masks are classes of pixels, {masks.dtype} became {moved.dtype}"
+        assert moved.shape == clips[:, 0].shape, (
+            f"the clips became {tuple(clips.shape)}, their masks {tuple(moved.shape)}: move `mask_bthw` along, without "
+            "mixing its values"
+        )
+        assert set(moved.unique().tolist()) <= {*masks.unique().tolist(), 0, 255}, f"{self.name} mixes classes"
+        assert torch.equal(batch.targets["mask_bthw"], masks), f"{self.name} writes to the masks it was given"
 
 
 def _seeded(seed: int) -> torch.Generator:

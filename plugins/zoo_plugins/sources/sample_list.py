@@ -10,7 +10,14 @@ from zoo_registry.protocols import Sample
 
 @dataclass(frozen=True)
 class SampleList:
-    """Samples of one split and the names of their classes, in the order of their indices."""
+    """Samples of one split and the names of their classes, in the order of their indices.
+
+    Attributes:
+        samples: not decoded yet.
+        labels: class names, or names of the values.
+        notes: sentences that a user should read before the run, such as how many films are missing.
+    """
 
     samples: Sequence[Sample]
     labels: Sequence[str]
+    notes: Sequence[str] = ()

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from zoo_plugins.tasks.answers import answers
 from zoo_plugins.tasks.classification_metrics import ClassificationMetrics, true_labels
 from zoo_registry import Provided
-from zoo_registry.errors import PluginError, RecipeError
+from zoo_registry.errors import RecipeError
 from zoo_registry.protocols import Batch, Figure, FilmStrip, Matrix, Objective, Outputs, Strip
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -43,15 +44,7 @@ class Classification:
 
     def predict(self, model: Callable[..., Any], batch: Batch) -> Outputs:
         """`{"logits_bk"}`, float32."""
-        logits_bk = model(*(batch.inputs[name] for name in self.inputs))
-        shape = tuple(logits_bk.shape) if isinstance(logits_bk, Tensor) else type(logits_bk).__name__
-        wanted = (len(batch), len(self.labels))
-        if shape != wanted:
-            raise PluginError(
-                f"the model answered {shape} to {len(batch)} clips of {len(self.labels)} classes, not {wanted}",
-                hint="a classifier returns logits: a row for each clip, a column for each label",
-            )
-        return {"logits_bk": logits_bk.float()}
+        return {"logits_bk": answers(model, batch, self.inputs, len(self.labels), "classes")}
 
     def merge(self, outputs: Sequence[Outputs]) -> Outputs:
         """The mean of the views' probabilities, as logits whose softmax it is."""

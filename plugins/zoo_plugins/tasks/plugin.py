@@ -20,4 +20,21 @@ def zoo_tasks() -> Iterable[Task]:
             pipeline_tag="video-classification",
             licence="apache-2.0",
         ),
+        Task(
+            "multilabel_classification",
+            builder="zoo_plugins.tasks.multilabel_classification:multilabel_classification",
+            summary="Any number of labels for each clip: mean average precision, average precision by class, F1.",
+            roles=("loss",),
+            targets=("label_bk",),
+            pipeline_tag="video-classification",
+            licence="apache-2.0",
+        ),
+        Task(
+            "regression",
+            builder="zoo_plugins.tasks.regression:regression",
+            summary="One or several numbers for each clip: mean absolute error, RMSE, R2, Pearson's correlation.",
+            roles=("loss",),
+            targets=(),  # `value_b` or `value_bk`: the task says what is missing
+            licence="apache-2.0",
+        ),
     ]

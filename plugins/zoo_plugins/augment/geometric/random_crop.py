@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Annotated
 
 import torch
-from torch import Generator, Tensor
-from torch.nn.functional import pad
+from torch import Generator
 
-from zoo_plugins.augment.geometry import CLIP, Window, crop, move
+from zoo_plugins.augment.geometric.stage import Border, PaddingMode, Stage, shifts, whole
+from zoo_plugins.augment.geometric.warp import Warp
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
-from zoo_registry.protocols import Augment, Batch
+from zoo_registry.protocols import Augment
 
 
 @dataclass(frozen=True)
@@ -22,34 +21,30 @@ class RandomCrop:
 
     size: tuple[int, int]
     padding: int
+    border: Border
 
-    def __call__(self, batch: Batch, generator: Generator) -> Batch:
-        """The batch with every sample cut to a window of its own."""
-        padded = _add_border(batch, self.padding) if self.padding else batch
-        clip_bcthw = padded.inputs[CLIP]
-        room = [there - wanted for there, wanted in zip(clip_bcthw.shape[-2:], self.size, strict=True)]
+    def __call__(self, count: int, height_width: tuple[int, int], generator: Generator) -> Stage:
+        """Every sample cut to a window of its own."""
+        room = [there + 2 * self.padding - wanted for there, wanted in zip(height_width, self.size, strict=True)]
         if min(room) < 0:
             raise ParameterError(
                 f"random_crop cannot cut {self.size[0]}x{self.size[1]} from clips of "
-                f"{clip_bcthw.shape[-2]}x{clip_bcthw.shape[-1]}",
+                f"{height_width[0]}x{height_width[1]}" + (f" and {self.padding} more around" if self.padding else ""),
                 hint="set data.clip.resize to at least the size, or give random_crop a padding",
             )
-        draws = torch.rand(len(clip_bcthw), 2, generator=generator, dtype=torch.float64)
-        corners = (draws * (draws.new_tensor(room) + 1)).long().tolist()
-        windows = [Window(top, left, *self.size) for top, left in corners]
-        return crop(padded, windows, self.size, lambda window_cthw, size: window_cthw)
+        draws_b2 = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+        top_b, left_b = ((draws_b2 * (draws_b2.new_tensor(room) + 1)).floor() - self.padding).unbind(1)
+        return Stage(shifts(left_b, top_b), whole(count, height_width), self.size, self.border)
 
 
-def _add_border(batch: Batch, padding: int) -> Batch:
-    """The batch with black all around."""
-
-    def widen(clip_bcthw: Tensor, scale: Fraction) -> Tensor:
-        return pad(clip_bcthw, [round(padding * scale)] * 4)
-
-    return move(batch, widen, lambda row, boxes_n4: boxes_n4 + padding)
-
-
-def random_crop(*, clip: Provided[ClipSpec], padding: Annotated[int, Range(ge=0)] = 0) -> Augment:
+def random_crop(
+    *,
+    clip: Provided[ClipSpec],
+    padding: Annotated[int, Range(ge=0)] = 0,
+    fill: float | tuple[float, float, float] = 0.0,
+    padding_mode: PaddingMode = "constant",
+    mask_fill: int = 0,
+) -> Augment:
     """Cut a window of the clip's size at a random place of the canvas.
 
     Room to move comes from `data.clip.resize` (the canvas is larger than the size then) or from a padding. A target
@@ -57,9 +52,12 @@ def random_crop(*, clip: Provided[ClipSpec], padding: Annotated[int, Range(ge=0)
 
     Args:
         clip: the clip spec in force; its size is the window's.
-        padding: pixels of black added on every side first.
+        padding: pixels added on every side first.
+        fill: what they are in mode constant, 0..255, one value or one a channel.
+        padding_mode: constant, edge, reflect or symmetric; see `zoo_plugins.augment.geometric.stage.Border`.
+        mask_fill: the class that masks get there in mode constant.
 
     Raises:
         ParameterError: when used on clips that are smaller than the window.
     """
-    return RandomCrop(clip.height_width, padding)
+    return Warp((RandomCrop(clip.height_width, padding, Border(padding_mode, fill, mask_fill)),), None)

@@ -1,0 +1,125 @@
+"""The page says the most important thing first, shows the films, and is safe whatever names strangers chose."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.zoo.data.faulty_films import copied, moving_texture
+from zoo.data import Split
+from zoo.data.audit import KINDS, Audit, audit_splits
+from zoo.data.audit.page import as_html
+from zoo.data.audit.record import as_json
+from zoo_registry import ClipSpec
+from zoo_registry.protocols import Sample
+
+HOSTILE = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    folder = tmp_path_factory.mktemp("page")
+    film = moving_texture(folder / "a.mp4", 1)
+    copy = copied(film, folder / "b.mp4")
+    (folder / "empty.mp4").touch()
+    labels = (HOSTILE, "dog")
+    train = [
+        Sample(str(film), {"label_b": HOSTILE}, key=HOSTILE),
+        Sample(str(folder / "empty.mp4"), {"label_b": "dog"}),
+    ]
+    val = [Sample(str(copy), {"label_b": HOSTILE}, key="b.mp4")]
+    splits = {"train": Split("train", train, labels), "val": Split("val", val, labels)}
+    return audit_splits(splits, title="tiny & small", clip=ClipSpec(frames=8, size=32), workers=0)
+
+
+class Page(HTMLParser):
+    """What a browser would load and show."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+
+def test_the_leak_is_the_first_thing_said(leaking: Audit) -> None:
+    page = Page(as_html(leaking))
+    assert page.open == []
+    assert "Data leaks: 1 evaluation sample" in page.text
+    headings = re.findall(r"<h2>([^<]+)", as_html(leaking))
+    assert headings[0] == "Leakage between splits"
+
+
+def test_the_page_runs_nothing_and_loads_nothing(leaking: Audit) -> None:
+    page = Page(as_html(leaking))
+    assert "script" not in [tag for tag, _ in page.tags]
+    assert HOSTILE in page.text  # shown as it is
+    sources = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
+    assert sources
+    assert all(source and source.startswith("data:image/jpeg;base64,") for source in sources)
+    links = [attributes.get("href") for tag, attributes in page.tags if tag in ("a", "link")]
+    anchors = {f"#{attributes['id']}" for _, attributes in page.tags if "id" in attributes}
+    assert set(links) <= anchors
+
+
+def test_films_of_findings_and_classes_are_shown(leaking: Audit) -> None:
+    assert set(leaking.strips) == {("train", 0), ("val", 0)}  # the third cannot be read
+    assert all(jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9") for jpeg in leaking.strips.values())  # a whole JPEG
+
+
+def test_a_strip_shows_the_frames_in_their_colours(tmp_path: Path) -> None:
+    import io
+
+    import av
+
+    samples = [Sample(str(moving_texture(tmp_path / "red.mp4", 1, colour=0)))]
+    audit = audit_splits({"train": Split("train", samples, ())}, workers=0)
+    with av.open(io.BytesIO(audit.strips["train", 0])) as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert picture.shape == (72, 5 * 72 + 4 * 2, 3)  # five squares and the gaps between them
+    red, green, blue = picture.reshape(-1, 3).mean(0)
+    assert red > 1.8 * max(green, blue)
+
+
+def test_the_json_names_every_finding_with_its_samples(leaking: Audit) -> None:
+    report = json.loads(json.dumps(as_json(leaking)))
+    assert (report["format"], report["version"], report["clean"]) == ("videozoo-data-audit", 1, False)
+    assert report["counts"] == {"leak": 1, "unreadable": 1, "missing_class": 1}
+    leak = report["findings"][0]
+    assert (leak["kind"], leak["severity"]) == ("leak", "error")
+    assert [(sample["split"], sample["index"], sample["key"]) for sample in leak["samples"]] == [
+        ("train", 0, HOSTILE),
+        ("val", 0, "b.mp4"),
+    ]
+    assert leak["evidence"]["how"] == "same bytes"
+    assert report["classes"]["dog"] == {"train": 1, "val": 0}
+    assert report["cleaned"] is None
+
+
+def test_clean_data_is_called_clean(tmp_path: Path) -> None:
+    samples = [Sample(str(moving_texture(tmp_path / "a.mp4", 1)))]
+    audit = audit_splits({"train": Split("train", samples, ())}, workers=0)
+    assert audit.clean
+    assert "Nothing is wrong with this data" in as_html(audit)
+
+
+def test_every_kind_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")
+    assert [name for name in KINDS if f"| `{name}` |" not in page] == []

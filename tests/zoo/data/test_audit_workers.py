@@ -1,0 +1,75 @@
+"""Worker processes: a file that kills or hangs its decoder costs that file only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.zoo.data.faulty_films import moving_texture
+from zoo.data.audit import workers
+from zoo.data.audit.reading import FileLook, Job, look_at
+from zoo.data.audit.workers import look_at_all
+
+WHOLE = ((None, None),)
+
+
+def reasons(jobs: list[Job], **options) -> dict[int, str]:
+    return {number: look.spans[0].reason for number, look in look_at_all(jobs, **options)}
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> list[Job]:
+    return [Job(str(moving_texture(tmp_path / f"{seed}.mp4", seed, frames=8)), WHOLE) for seed in range(5)]
+
+
+def stumbling(film: int, stumble) -> object:
+    """`look_at`, but for one film."""
+
+    def look(job: Job) -> FileLook:
+        if str(job.media).endswith(f"{film}.mp4"):
+            stumble()
+        return look_at(job)
+
+    return look
+
+
+def test_processes_see_what_this_one_sees(jobs: list[Job]) -> None:
+    here = {number: look.spans[0].hashes.tolist() for number, look in look_at_all(jobs, workers=0)}
+    there = {number: look.spans[0].hashes.tolist() for number, look in look_at_all(jobs, workers=2)}
+    assert here == there
+    assert sorted(here) == [0, 1, 2, 3, 4]
+
+
+def test_a_crash_is_said_of_the_file_that_was_read(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "look_at", stumbling(2, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+    said = reasons(jobs, workers=2)
+    assert said.pop(2) == "the decoder crashed on it (SIGKILL)"
+    assert said == {0: "", 1: "", 3: "", 4: ""}
+
+
+def test_a_file_that_takes_forever_is_given_up(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "look_at", stumbling(1, threading.Event().wait))
+    said = reasons(jobs, workers=2, longest=2.0)
+    assert said.pop(1) == "the decoder did not come to an end with it"
+    assert said == {0: "", 2: "", 3: "", 4: ""}
+
+
+def test_an_error_nobody_foresaw_is_no_fault_of_the_file(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "look_at", stumbling(0, lambda: [][0]))
+    looks = dict(look_at_all(jobs, workers=0))
+    assert looks[0].spans[0].reason == "IndexError: list index out of range"
+    assert [number for number, look in looks.items() if look.spans[0].unforeseen] == [0]
+
+
+def test_no_process_is_left_when_the_reading_stops_early(jobs: list[Job]) -> None:
+    import multiprocessing
+
+    before = set(multiprocessing.active_children())
+    reading = look_at_all(jobs, workers=2)
+    next(reading)
+    reading.close()
+    assert set(multiprocessing.active_children()) <= before

@@ -1,0 +1,166 @@
+"""Films that show the same: byte for byte, or copied, scaled and compressed again.
+
+Hashes find candidates, tiny pictures decide. Two clips of one video, cut at different moments before a resting camera,
+have nearly the same hashes and pictures; what differs is what moves. So a copy has to look and to move the same: the
+difference of every frame from the mean of its film, correlated over the whole film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.data.audit.picture_hash import hamming
+
+FLAT = 4.0
+"""Contrast (0..255) below which a frame is too empty to be recognised."""
+
+KEY_FRAMES = (3, 6, 9, 12)
+"""Which of the sampled frames are compared with every other film."""
+
+CANDIDATE_BITS = 64
+"""Of the 256 bits of four hashes, how many may differ in a candidate. Unrelated films differ in about 128, of the
+measured pairs never in less than 98; copies of half the size at a low bit rate in 24 at most."""
+
+ALIKE = 0.85
+"""Median correlation of the pictures of two copies, at least. Copies reach 0.99, cut by 6 % at one end 0.67 to 0.99."""
+
+MOVES_ALIKE = 0.6
+"""Correlation of what moves in two copies, at least. Copies reach 0.93, two clips of one video 0.18."""
+
+STILL = 0.02
+"""Root mean square of what moves, in units of a frame's contrast, below which a film stands still."""
+
+STILL_ALIKE = 0.98
+"""Median correlation of the pictures of two films that stand still: only the picture can tell them apart."""
+
+_ROWS = 256
+"""Films that are compared with all others at once."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Two spans that show the same.
+
+    Attributes:
+        one, other: their numbers, the smaller one first.
+        how: `same file` (in overlapping spans), `same bytes` or `same pictures`.
+        bits: median Hamming distance of the frames' hashes, of 64.
+        pictures: median correlation of the frames.
+        motion: correlation of what moves; None where nothing does.
+    """
+
+    one: int
+    other: int
+    how: str
+    bits: float = 0.0
+    pictures: float = 1.0
+    motion: float | None = 1.0
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """What is kept of N spans.
+
+    Attributes:
+        hashes: uint64 (N, 16).
+        pictures: uint8 (N, 16, 16, 16).
+        clear: bool (N, 16), frames with enough contrast to be recognised.
+    """
+
+    hashes: np.ndarray
+    pictures: np.ndarray
+    clear: np.ndarray
+
+    def find(self, known: Sequence[Copy] = (), progress: Callable[[int], None] = lambda rows: None) -> Iterator[Copy]:
+        """Pairs that show the same, as many as it takes to link all copies of a film.
+
+        Args:
+            known: copies that need no comparing any more.
+            progress: told how many more spans have been compared with all others.
+        """
+        linked = Links(len(self.hashes))
+        for copy in known:
+            linked.join(copy.one, copy.other)
+        for one, other in self._candidates(progress):
+            if linked.top(one) == linked.top(other):
+                continue
+            if (same := self._compared(one, other)) is not None:
+                linked.join(one, other)
+                yield same
+
+    def _candidates(self, progress: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+        """Pairs with similar key frames: every pair is compared, which 64-bit words and popcount make cheap."""
+        able = np.flatnonzero(self.clear.sum(axis=1) > self.clear.shape[1] / 2)
+        keys = [np.ascontiguousarray(self.hashes[able, frame]) for frame in KEY_FRAMES]
+        for first in range(0, len(able), _ROWS):
+            rows = slice(first, first + _ROWS)
+            distance = np.zeros((len(able[rows]), len(able) - first), np.uint16)
+            for key in keys:
+                distance += np.bitwise_count(key[rows, None] ^ key[None, first:])
+            near = np.argwhere(distance <= CANDIDATE_BITS)
+            yield from ((int(able[first + a]), int(able[first + b])) for a, b in near if a < b)
+            progress(len(able[rows]))
+
+    def _compared(self, one: int, other: int) -> Copy | None:
+        clear = self.clear[one] & self.clear[other]
+        if clear.sum() < self.clear.shape[1] / 2:
+            return None
+        ours, theirs = (_normalised(self.pictures[number][clear]) for number in (one, other))
+        pictures = float(np.median((ours * theirs).mean(axis=1)))
+        if pictures < ALIKE:
+            return None
+        bits = float(np.median(hamming(self.hashes[one], self.hashes[other])[clear]))
+        moving = [frames - frames.mean(axis=0) for frames in (ours, theirs)]
+        strengths = [float(np.sqrt((part**2).mean())) for part in moving]
+        if max(strengths) < STILL:
+            return Copy(one, other, "same pictures", bits, pictures, None) if pictures >= STILL_ALIKE else None
+        if min(strengths) < STILL / 2:
+            return None
+        motion = float((moving[0] * moving[1]).mean() / (strengths[0] * strengths[1]))
+        return Copy(one, other, "same pictures", bits, pictures, motion) if motion >= MOVES_ALIKE else None
+
+
+def _normalised(pictures_tkk: np.ndarray) -> np.ndarray:
+    """Every frame with mean 0 and standard deviation 1, so that brightness, contrast and fades do not count."""
+    flat = pictures_tkk.reshape(len(pictures_tkk), -1).astype(np.float64)
+    centred = flat - flat.mean(axis=1, keepdims=True)
+    normalised: np.ndarray = centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-6)
+    return normalised
+
+
+class Links:
+    """Which of N things are linked, directly or through others (union-find)."""
+
+    def __init__(self, count: int) -> None:
+        self._above = list(range(count))
+
+    def top(self, number: int) -> int:
+        """The least of those that a thing is linked with."""
+        while self._above[number] != number:
+            self._above[number] = self._above[self._above[number]]
+            number = self._above[number]
+        return number
+
+    def join(self, one: int, other: int) -> None:
+        """Link two things."""
+        low, high = sorted((self.top(one), self.top(other)))
+        self._above[high] = low
+
+
+def groups(copies: Sequence[Copy], count: int) -> list[list[int]]:
+    """Sets of spans that show the same, where what is a copy of a copy is one too; those of one are left out.
+
+    Example:
+        >>> groups([Copy(0, 3, "same bytes"), Copy(3, 4, "same bytes")], count=6)
+        [[0, 3, 4]]
+    """
+    linked = Links(count)
+    for copy in copies:
+        linked.join(copy.one, copy.other)
+    members: dict[int, list[int]] = {}
+    for number in sorted({number for copy in copies for number in (copy.one, copy.other)}):
+        members.setdefault(linked.top(number), []).append(number)
+    return list(members.values())

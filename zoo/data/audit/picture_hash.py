@@ -1,0 +1,84 @@
+"""What is kept of a film to find it again: a hash and a tiny picture of every sampled frame.
+
+The hash is the one known as pHash (Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010):
+the 8 x 8 lowest frequencies of the cosine transform of a 32 x 32 grey picture, each larger than their median or not.
+It survives scaling, compression and changes of brightness, and moves by about half of its bits between pictures that
+have nothing in common.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch.nn.functional import adaptive_avg_pool2d
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HASHED = 32
+"""Pixels on a side of the grey picture that is hashed."""
+
+KEPT = 16
+"""Pixels on a side of the grey picture that is kept."""
+
+LOWEST = 8
+"""Frequencies on a side that go into the hash: 64 bits."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in ITU-R BT.601."""
+
+
+def luma(clip_cthw: Tensor) -> Tensor:
+    """The grey film of an RGB one.
+
+    Args:
+        clip_cthw: uint8 (3, T, H, W).
+
+    Returns:
+        float32 (T, H, W), 0..255.
+    """
+    red, green, blue = clip_cthw.float()
+    luma_thw: Tensor = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return luma_thw
+
+
+def squared(luma_thw: Tensor, side: int) -> np.ndarray:
+    """Every frame averaged down to a square, whatever its shape: float32 (T, side, side)."""
+    pictures: np.ndarray = adaptive_avg_pool2d(luma_thw, side).numpy()
+    return pictures
+
+
+def perceptual_hashes(luma_tss: np.ndarray) -> np.ndarray:
+    """The 64-bit pHash of square grey pictures.
+
+    Args:
+        luma_tss: float (T, 32, 32).
+
+    Returns:
+        uint64 (T,); the first bit is the mean, then row by row of the frequencies.
+
+    Example:
+        >>> ramp = np.tile(np.arange(32.0), (1, 32, 1))
+        >>> hamming(perceptual_hashes(ramp), perceptual_hashes(ramp * 0.5 + 40)).tolist()
+        [0]
+    """
+    basis = _cosines(luma_tss.shape[-1])[:LOWEST]
+    low_tkk = basis @ luma_tss.astype(np.float64) @ basis.T
+    low_tn = low_tkk.reshape(len(low_tkk), -1)
+    bits_tn = low_tn > np.median(low_tn, axis=1, keepdims=True)
+    words: np.ndarray = np.packbits(bits_tn, axis=1).view(">u8")[:, 0].astype(np.uint64)
+    return words
+
+
+def hamming(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """By how many bits hashes differ, elementwise."""
+    counts: np.ndarray = np.bitwise_count(one ^ other)
+    return counts
+
+
+def _cosines(size: int) -> np.ndarray:
+    """The type II discrete cosine transform as a matrix, without the factors that make it orthonormal."""
+    frequency, place = np.mgrid[:size, :size]
+    matrix: np.ndarray = np.cos(np.pi * frequency * (2 * place + 1) / (2 * size))
+    return matrix

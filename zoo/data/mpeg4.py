@@ -1,0 +1,76 @@
+"""MPEG-4 part 2 in AVI: when each picture is displayed, in a container that only knows the order of storage.
+
+AVI counts packets; a packet's place is all it says about time. Encoders with B-pictures store a picture before those
+that are displayed before it, and "packed" streams (DivX) put two pictures into one packet and a placeholder of a few
+bytes later, so that the places come out right in players that knew no B-pictures. Here packets are unpacked, and every
+one gets the time at which its picture is displayed. An encoder that had to see two pictures before it could write the
+second leaves an empty packet in its place: all that follows is stored one place late.
+
+Source: ISO/IEC 14496-2, 6.2.5 (the header of a video object plane) and 6.1.3.6 (the order of coded pictures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from av.bitstream import BitStreamFilterContext
+
+if TYPE_CHECKING:
+    from av import Packet
+    from av.video.stream import VideoStream
+
+CODEC = "mpeg4"
+"""FFmpeg's name of it."""
+
+PLACEHOLDER = 16
+"""Bytes of a packet that cannot hold a picture."""
+
+_PICTURE = b"\x00\x00\x01\xb6"
+_B_PICTURE = 2
+
+
+def in_display_order(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Packets with one picture each, still in the order of decoding, with true presentation times.
+
+    A picture that others refer to is displayed after the B-pictures stored behind it, a B-picture one place earlier
+    than it is stored. Decoding times are one place early, so that none is later than its presentation time.
+
+    Args:
+        packets: of one stream, from a keyframe on; their places are their decoding times.
+        stream: theirs.
+    """
+    late = _places_late(stream)
+    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+    held: list[Packet[VideoStream]] = []  # a picture, and the B-pictures behind it
+    for packet in packets:
+        for single in unpack.filter(packet):
+            if single.size < PLACEHOLDER or single.dts is None:
+                continue  # the picture before it stays on display
+            if held and not _is_b_picture(single):
+                yield from _timed(held, late)
+                held = []
+            held.append(single)
+    if held:
+        yield from _timed(held, late)
+
+
+def _places_late(stream: VideoStream) -> int:
+    index = stream.index_entries
+    return int(len(index) > 1 and index[1].size < PLACEHOLDER)
+
+
+def _timed(group: list[Packet[VideoStream]], late: int) -> Iterator[Packet[VideoStream]]:
+    places = [max(0, packet.dts - late) for packet in group if packet.dts is not None]
+    for packet, place in zip(group, places, strict=True):
+        packet.dts = place - 1
+        packet.pts = place - 1
+    # Placeholders may lie between: the first picture follows the last of its B-pictures.
+    group[0].pts = places[-1]
+    yield from group
+
+
+def _is_b_picture(packet: Packet[VideoStream]) -> bool:
+    data = bytes(packet)
+    at = data.find(_PICTURE) + len(_PICTURE)
+    return len(_PICTURE) <= at < len(data) and data[at] >> 6 == _B_PICTURE
