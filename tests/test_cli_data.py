@@ -1,16 +1,20 @@
-"""`zoo data`, as its users meet it: in fresh processes, mistakes included."""
+"""`zoo data check`, as its users meet it, mistakes included."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.test_main_job import zoo
 from tests.zoo.data.faulty_films import copied, moving_texture
+from zoo.cli import main
+
+Check = Callable[..., tuple[int, str, str]]
 
 RECIPE = """
 zoo: 1
@@ -35,53 +39,78 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def check(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+    """`zoo data check recipe.yaml WORDS...` in the folder of the data: exit code, output and errors."""
+    monkeypatch.chdir(data)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["data", "check", "recipe.yaml", "--workers", "0", *words])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
 def test_clean_data_exits_with_0_and_leaves_a_report(data: Path) -> None:
-    done = zoo("data", "check", "recipe.yaml", cwd=data)
+    done = zoo("data", "check", "recipe.yaml", cwd=data)  # a fresh process, with workers of its own
     assert "clean" in done.stdout
     assert json.loads((data / "audit/audit.json").read_text())["clean"] is True
     assert (data / "audit/audit.html").read_text().startswith("<!doctype html>")
     assert not (data / "audit/cleaned.csv").exists()
 
 
-def test_a_leak_exits_with_1_and_is_mended_by_fix(data: Path) -> None:
+def test_a_leak_exits_with_1_and_is_mended_by_fix(data: Path, check: Check) -> None:
     copied(data / "0.mp4", data / "leak.mp4")
     with (data / "films.csv").open("a") as file:
         file.write("leak.mp4,cat,val\nmissing.mp4,dog,train\n")
-    done = zoo("data", "check", "recipe.yaml", "--fix", "--out", "first", cwd=data, code=1)
-    assert "0.mp4 of train and leak.mp4 of val show the same (same bytes)" in done.stdout
-    assert "0.mp4: shows the same as leak.mp4 of val, which stays" in done.stdout
-    assert "missing.mp4: there is no such file" in done.stdout
+    code, said, _ = check("--fix", "--out", "first")
+    assert code == 1
+    assert "0.mp4 of train and leak.mp4 of val show the same (same bytes)" in said
+    assert "0.mp4: shows the same as leak.mp4 of val, which stays" in said
+    assert "missing.mp4: there is no such file" in said
     cleaned = ["--set", "data.train.params.path=first/cleaned.csv", "--set", "data.val.params.path=first/cleaned.csv"]
-    after = json.loads(zoo("data", "check", "recipe.yaml", *cleaned, "--json", cwd=data).stdout)
+    code, said, _ = check(*cleaned, "--json")
+    after = json.loads(said)
+    assert code == 0
     assert after["counts"] == {}
     assert after["splits"]["train"]["samples"] == 2
 
 
-def test_a_cleaned_manifest_is_not_written_over(data: Path) -> None:
+def test_a_cleaned_manifest_is_not_written_over(data: Path, check: Check) -> None:
     (data / "audit").mkdir()
     (data / "audit/cleaned.csv").write_text("precious")
-    said = zoo("data", "check", "recipe.yaml", "--fix", cwd=data, code=2).stderr
+    code, _, said = check("--fix")
+    assert code == 2
     assert "cleaned.csv: it is there already" in said
     assert "--force" in said
     assert (data / "audit/cleaned.csv").read_text() == "precious"
-    zoo("data", "check", "recipe.yaml", "--fix", "--force", cwd=data)
+    code, _, _ = check("--fix", "--force")
+    assert code == 0
     assert (data / "audit/cleaned.csv").read_text().splitlines()[0] == "path,label,split"
 
 
-def test_one_split_can_be_checked_alone(data: Path) -> None:
-    report = json.loads(zoo("data", "check", "recipe.yaml", "--split", "val", "--json", cwd=data).stdout)
+def test_one_split_can_be_checked_alone(check: Check) -> None:
+    code, said, _ = check("--split", "val", "--json")
+    report = json.loads(said)
+    assert code == 0
     assert list(report["splits"]) == ["val"]
     assert report["splits"]["val"]["samples"] == 2
 
 
-def test_a_split_that_the_recipe_lacks_exits_with_2(data: Path) -> None:
-    said = zoo("data", "check", "recipe.yaml", "--split", "test", cwd=data, code=2).stderr
+def test_a_split_that_the_recipe_lacks_exits_with_2(check: Check) -> None:
+    code, _, said = check("--split", "test")
+    assert code == 2
     assert "the recipe names no data.test" in said
     assert "it names train, val" in said
 
 
-def test_an_unknown_command_names_the_nearest(tmp_path: Path) -> None:
-    assert "'check'" in zoo("data", "chek", cwd=tmp_path, code=2).stderr
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "chek"])
+    assert ended.value.code == 2
+    assert "'check'" in capsys.readouterr().err
 
 
 def test_the_help_imports_no_torch(tmp_path: Path) -> None:

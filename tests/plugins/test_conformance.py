@@ -16,6 +16,8 @@ from zoo.testing import (
     ModelConformance,
 )
 from zoo_registry.catalog import catalog
+from zoo_registry.errors import ParameterError
+from zoo_registry.protocols import Batch
 
 
 class TestCnn2d(ModelConformance):
@@ -228,6 +230,135 @@ class TestGaussianNoise(AugmentationConformance):
     params = {"p": 1.0}
 
 
+class TestJpeg(AugmentationConformance):
+    name = "augment/jpeg"
+
+
+class TestVideoCodec(AugmentationConformance):
+    name = "augment/video_codec"
+
+
+class TestDownsample(AugmentationConformance):
+    name = "augment/downsample"
+
+
+class TestMotionBlur(AugmentationConformance):
+    name = "augment/motion_blur"
+
+
+class TestPoissonNoise(AugmentationConformance):
+    name = "augment/poisson_noise"
+
+
+class TestHaze(AugmentationConformance):
+    name = "augment/haze"
+
+
+class TestRain(AugmentationConformance):
+    name = "augment/rain"
+
+
+class TestSpeedJitter(AugmentationConformance):
+    name = "augment/speed_jitter"
+
+
+class TestReverse(AugmentationConformance):
+    name = "augment/reverse"
+
+
+class TestFrameDrop(AugmentationConformance):
+    name = "augment/frame_drop"
+    params = {"p": 0.5}
+
+
+class TestFrameRepeat(AugmentationConformance):
+    name = "augment/frame_repeat"
+    params = {"p": 0.5}
+
+
+class TestTemporalCrop(AugmentationConformance):
+    name = "augment/temporal_crop"
+    params = {"frames": 2}
+
+
+class TestSegmentShuffle(AugmentationConformance):
+    name = "augment/segment_shuffle"
+
+
+class TestRandomErasing(AugmentationConformance):
+    name = "augment/random_erasing"
+    params = {"p": 1.0, "value": "random", "per_frame": True}
+
+
+class TestCutout(AugmentationConformance):
+    name = "augment/cutout"
+    params = {"holes": 2, "value": [50, 100, 150]}
+
+
+class TestTubeMasking(AugmentationConformance):
+    name = "augment/tube_masking"
+    params = {"patch": 8, "value": "mean"}
+
+
+class MixingConformance(AugmentationConformance):
+    """Boxes cannot be mixed: the samples have none."""
+
+    params = {"num_classes": 3}
+
+    def example(self) -> Batch:
+        batch = super().example()
+        batch.targets["boxes_n4"] = [boxes_n4[:0] for boxes_n4 in batch.targets["boxes_n4"]]
+        return batch
+
+
+class TestMixup(MixingConformance):
+    name = "augment/mixup"
+
+    def test_masks_stay_on_their_pixels(self) -> None:
+        """It refuses them."""
+        batch = self.example()
+        batch.targets["mask_bthw"] = batch.inputs["clip_bcthw"][:, 0]
+        with pytest.raises(ParameterError, match="mixup cannot mix mask_bthw"):
+            self.augment()(batch, torch.Generator())
+
+
+class TestCutmix(MixingConformance):
+    name = "augment/cutmix"
+
+
+class TestVideoMix(MixingConformance):
+    name = "augment/video_mix"
+
+
+class TestFrameMix(MixingConformance):
+    name = "augment/frame_mix"
+
+
+class SoundConformance(AugmentationConformance):
+    """Clips with sound."""
+
+    def example(self) -> Batch:
+        batch = super().example()
+        sound = torch.rand(3, 1, 2048, generator=torch.Generator().manual_seed(4)) - 0.5
+        return Batch({**batch.inputs, "audio_bcn": sound}, batch.targets, batch.index, batch.view)
+
+
+class TestAudioNoise(SoundConformance):
+    name = "augment/audio_noise"
+
+
+class TestAudioGain(SoundConformance):
+    name = "augment/audio_gain"
+
+
+class TestAudioShift(SoundConformance):
+    name = "augment/audio_shift"
+
+
+class TestSpecAugment(SoundConformance):
+    name = "augment/spec_augment"
+
+
 class TestCrossEntropy(LossConformance):
     name = "losses/cross_entropy"
 
@@ -235,11 +366,28 @@ class TestCrossEntropy(LossConformance):
         return torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, -3.0]]), torch.tensor([0, 2])
 
 
+class TestBinaryCrossEntropy(LossConformance):
+    name = "losses/binary_cross_entropy"
+    params = {"label_smoothing": 0.1, "positive_weights": [1.0, 3.0]}
+
+    def example(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor([[2.0, -1.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+
+
 class TestMse(LossConformance):
     name = "losses/mse"
 
     def example(self) -> tuple[Tensor, Tensor]:
         return torch.tensor([[2.0, -1.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [0.0, 3.0]])
+
+
+class TestL1(TestMse):
+    name = "losses/l1"
+
+
+class TestSmoothL1(TestMse):
+    name = "losses/smooth_l1"
+    params = {"beta": 0.5}
 
 
 class TestPruneMagnitude(CompressionConformance):
@@ -260,6 +408,14 @@ class TestClassification(ComponentConformance):
     name = "tasks/classification"
 
 
+class TestMultilabelClassification(TestClassification):
+    name = "tasks/multilabel_classification"
+
+
+class TestRegression(TestClassification):
+    name = "tasks/regression"
+
+
 class TestFolder(ComponentConformance):
     kind = "source"
     name = "sources/folder"
@@ -269,6 +425,32 @@ class TestFolder(ComponentConformance):
 class TestManifest(TestFolder):
     name = "sources/manifest"
     params = {"path": "films.csv"}
+
+
+class TestKinetics(ComponentConformance):
+    kind = "source"
+    name = "sources/kinetics"
+    params = {"annotations": "lists", "films": "films"}
+
+
+class TestSomethingSomething(TestKinetics):
+    name = "sources/something_something_v2"
+
+
+class TestUcf101(TestKinetics):
+    name = "sources/ucf101"
+
+
+class TestHmdb51(TestKinetics):
+    name = "sources/hmdb51"
+
+
+class TestAva(TestKinetics):
+    name = "sources/ava"
+
+
+class TestCharades(TestKinetics):
+    name = "sources/charades"
 
 
 class TestMotions(ComponentConformance):

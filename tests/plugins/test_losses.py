@@ -6,9 +6,13 @@ import math
 import pytest
 import torch
 
+from zoo_plugins.losses import binary_cross_entropy as binary_cross_entropy_module
 from zoo_plugins.losses import cross_entropy as cross_entropy_module
+from zoo_plugins.losses import l1 as l1_module
 from zoo_plugins.losses import mse as mse_module
+from zoo_plugins.losses.binary_cross_entropy import binary_cross_entropy
 from zoo_plugins.losses.cross_entropy import cross_entropy
+from zoo_plugins.losses.l1 import l1, smooth_l1
 from zoo_plugins.losses.mse import mse
 from zoo_registry.errors import ParameterError
 
@@ -64,7 +68,58 @@ def test_mse_broadcasts_nothing():
         mse()(torch.zeros(4, 1), torch.zeros(4))
 
 
-@pytest.mark.parametrize("loss", [cross_entropy(), mse()], ids=["cross_entropy", "mse"])
+# sigmoid of -log 3 is 1/4, of log 3 it is 3/4
+ODDS = torch.tensor([[-math.log(3), math.log(3)], [math.log(3), 0.0]])
+
+
+def test_binary_cross_entropy_is_the_mean_surprise_over_samples_and_classes():
+    target = torch.tensor([[1.0, 1.0], [0.0, 0.5]])
+    expected = [math.log(4), math.log(4 / 3), math.log(4), math.log(2)]
+    assert float(binary_cross_entropy()(ODDS, target)) == pytest.approx(sum(expected) / 4)
+
+
+def test_positive_weights_weigh_what_is_there():
+    target = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    expected = [3 * math.log(4), math.log(4), math.log(4), 5 * math.log(2)]
+    assert float(binary_cross_entropy(positive_weights=[3.0, 5.0])(ODDS, target)) == pytest.approx(sum(expected) / 4)
+
+
+def test_smoothed_labels_are_less_than_sure():
+    said = math.log(4), math.log(4 / 3)  # surprise of yes and no where the probability is 1/4
+    loss = binary_cross_entropy(label_smoothing=0.2)(ODDS[:1, :1], torch.tensor([[1.0]]))
+    assert float(loss) == pytest.approx(0.9 * said[0] + 0.1 * said[1])
+
+
+def test_binary_cross_entropy_wants_rows_and_weights_that_fit():
+    with pytest.raises(
+        ParameterError, match=r"not \(2, 2\) with \(2,\)\n.*`label_bk`; class indices want cross_entropy"
+    ):
+        binary_cross_entropy()(ODDS, torch.tensor([0, 1]))
+    with pytest.raises(ParameterError, match="has 3 positive_weights, the model has 2 classes"):
+        binary_cross_entropy(positive_weights=[1.0, 2.0, 3.0])(ODDS, torch.zeros(2, 2))
+
+
+def test_l1_is_the_mean_absolute_difference():
+    assert float(l1()(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 7.0]))) == pytest.approx(6 / 3)
+
+
+def test_smooth_l1_is_a_parabola_up_to_beta_and_straight_beyond():
+    difference = torch.tensor([0.0, 1.0, -2.0, 5.0])
+    expected = [0, 1 / 4, 4 / 4, 5 - 1]
+    assert float(smooth_l1(beta=2.0)(difference, torch.zeros(4))) == pytest.approx(sum(expected) / 4)
+
+
+@pytest.mark.parametrize(("name", "loss"), [("l1", l1()), ("smooth_l1", smooth_l1())])
+def test_absolute_differences_broadcast_nothing(name, loss):
+    with pytest.raises(ParameterError, match=rf"{name} compares tensors of one shape, not \(4, 1\) with \(4,\)"):
+        loss(torch.zeros(4, 1), torch.zeros(4))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [cross_entropy(), mse(), binary_cross_entropy(), l1(), smooth_l1()],
+    ids=["cross_entropy", "mse", "binary_cross_entropy", "l1", "smooth_l1"],
+)
 def test_half_precision_is_summed_in_full(loss):
     prediction = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)).bfloat16().requires_grad_()
     value = loss(prediction, torch.rand(8, 3, generator=torch.Generator().manual_seed(1)))
@@ -73,7 +128,7 @@ def test_half_precision_is_summed_in_full(loss):
     assert prediction.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("module", [cross_entropy_module, mse_module])
+@pytest.mark.parametrize("module", [cross_entropy_module, mse_module, binary_cross_entropy_module, l1_module])
 def test_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted

@@ -190,6 +190,18 @@ def test_a_null_in_the_history_is_a_gap() -> None:
     assert second == (2, 1.0)
 
 
+def test_points_that_are_not_joined_have_no_line(tmp_path: Path) -> None:
+    """Two points in opposite corners: what is dark between them is their line."""
+    points = {"": [(0.0, 0.0), (1.0, 1.0)]}
+    joined, apart = (
+        imread(draw(Series("Any", points, joined=each), tmp_path / f"{each}.png"))[..., :3] for each in (True, False)
+    )
+    middle = tuple(slice(round(0.4 * size), round(0.6 * size)) for size in joined.shape[:2])
+    coloured = [int((np.ptp(picture[middle], axis=-1) > 0.2).sum()) for picture in (joined, apart)]
+    assert coloured[0] > 0
+    assert coloured[1] == 0
+
+
 @pytest.mark.parametrize("points", [[], [(0, math.nan)], [(0, math.inf), (1, 1.0), (math.nan, 2.0)]])
 def test_a_series_of_any_numbers_can_be_drawn(tmp_path: Path, points: list[tuple[float, float]]) -> None:
     assert imread(draw(Series("Loss", {"val": points}), tmp_path / "a.png")).ndim == 3

@@ -72,7 +72,7 @@ def check(
     from zoo.data.audit.files import Files
     from zoo.runner.progress import Progress
 
-    files = Files.in_folder(out, fix=fix, force=force)
+    files = Files(out, fix=fix, force=force)
     judge = Judge(model=model, embed=embed, device=device, workers=workers)
     with Progress() as progress:
         audit, opened = audit_recipe(
@@ -82,10 +82,10 @@ def check(
             judge=judge,
             workers=workers,
             progress=progress,
-            before=files.check_targets,
+            before=files.check,
         )
     gone = left_out(audit) if fix else None
-    report = files.write(audit, opened, gone)
+    report, written = files.write(audit, opened, gone)
     if as_json:
         click.echo(json.dumps(report))
     else:
@@ -94,7 +94,7 @@ def check(
             _print_left_out(gone)
             for split, label in emptied(audit, gone):
                 click.secho(f"{split} has no sample of {_printable(label)} left", fg="yellow")
-        for path in files.written:
+        for path in written:
             click.echo(f"{path.stem:8}{path}")
     if not audit.clean:
         click.get_current_context().exit(FINDINGS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.data.audio import read_audio
+    from zoo.data.audit import audit_recipe, audit_splits
     from zoo.data.clip import Clip, read_clip, view_position
     from zoo.data.clip_stream import iter_clips
     from zoo.data.keyframe_times import keyframes
@@ -32,6 +33,8 @@ _HOMES = {
     "Preprocess": "preprocess",
     "Quarantine": "quarantine",
     "Split": "split",
+    "audit_recipe": "audit",
+    "audit_splits": "audit",
     "fingerprint": "split",
     "iter_clips": "clip_stream",
     "keyframes": "keyframe_times",
@@ -53,6 +56,8 @@ __all__ = [
     "Preprocess",
     "Quarantine",
     "Split",
+    "audit_recipe",
+    "audit_splits",
     "fingerprint",
     "iter_clips",
     "keyframes",

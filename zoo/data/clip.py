@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from zoo.data.conversion import Picture, rgb_picture
-from zoo.data.film import Film, Media, open_film, undecodable
+from zoo.data.film import Decoder, Film, Media, open_film, undecodable
 from zoo.data.frames import frames_at
 from zoo.data.orientation import Orientation
 from zoo.data.placement import Placement, canvas_placement, evaluation_placement
@@ -68,6 +68,7 @@ def read_clip(
     position: float = 0.5,
     canvas: bool = False,
     crop: tuple[float, float] = (0.5, 0.5),
+    decoder: Decoder = Decoder(),
 ) -> Tensor:
     """Decode one clip of a film, or a picture as a film of one frame.
 
@@ -88,6 +89,7 @@ def read_clip(
         canvas: True scales to cover `spec.canvas` (to exactly `spec.resize` where that is a pair) and takes a window of
             it, as training does; False resizes and crops to `spec.size`, as evaluation and prediction do.
         crop: (y, x) in 0..1, where the window lies when `canvas` is True.
+        decoder: what decodes it, and on which device.
 
     Returns:
         uint8 (3, T, H, W), RGB, 0..255; H and W are those of `spec.canvas` or `spec.size`.
@@ -100,7 +102,7 @@ def read_clip(
         >>> read_clip("film.mp4", ClipSpec(frames=8, stride=4, size=112)).shape       # doctest: +SKIP
         torch.Size([3, 8, 112, 112])
     """
-    with open_film(media) as film:
+    with open_film(media, decoder) as film:
         return read_views(film, spec, [View(position, crop)], start=start, end=end, canvas=canvas)[0].pixels_cthw
 
 
@@ -154,16 +156,55 @@ def read_views(
     """Decode several clips of one span in one pass: what overlaps is decoded once."""
     slots = slots_of(film, spec, start, end)
     chosen = [slots.choose(spec, view.position, view.within) for view in views]
-    convert = _Conversion(film.path, spec, canvas)
-    pictures: dict[int, Picture] = {}
     wanted = sorted({slot for clip in chosen for slot in clip})
-    for slot, frame in zip(wanted, frames_at(film, [slots.time(slot) for slot in wanted]), strict=True):
-        pictures[slot] = convert(frame)
-    clips = []
-    for own, view in zip(chosen, views, strict=True):
+    times = [slots.time(slot) for slot in wanted]
+    if film.decoder.name == "torchcodec":
+        see = _by_torchcodec(film, times, spec, canvas)
+    else:
+        see = _by_pyav(film, times, spec, canvas)
+    rows = {slot: row for row, slot in enumerate(wanted)}
+    return [
+        Clip(*see([rows[slot] for slot in own], view), *slots.seconds(own))
+        for own, view in zip(chosen, views, strict=True)
+    ]
+
+
+See = Callable[[Sequence[int], View], tuple["Tensor", Placement]]
+"""From the rows of decoded frames that make a clip, and its view, to pixels (3, T, H, W) and where they were."""
+
+
+def _by_pyav(film: Film, times: Sequence[float], spec: ClipSpec, canvas: bool) -> See:
+    convert = _Conversion(film.path, spec, canvas)
+    pictures = [convert(frame) for frame in frames_at(film, times)]
+
+    def see(rows: Sequence[int], view: View) -> tuple[Tensor, Placement]:
         placement = convert.placement(view)
-        clips.append(Clip(_seen_through(placement, [pictures[slot] for slot in own]), placement, *slots.seconds(own)))
-    return clips
+        return _seen_through(placement, [pictures[row] for row in rows]), placement
+
+    return see
+
+
+def _by_torchcodec(film: Film, times: Sequence[float], spec: ClipSpec, canvas: bool) -> See:
+    from zoo.data.torchcodec_frames import resized, torchcodec_frames_at
+
+    frames_tchw = torchcodec_frames_at(film, times)
+    height, width = frames_tchw.shape[-2:]
+    scaled_tchw = resized(frames_tchw, *_placement(spec, canvas, height, width, View()).scaled, spec.interpolation)
+
+    def see(rows: Sequence[int], view: View) -> tuple[Tensor, Placement]:
+        placement = _placement(spec, canvas, height, width, view)
+        (bottom, right), (top, left) = placement.window, placement.corner
+        window_tchw = scaled_tchw[list(rows), :, top : top + bottom, left : left + right]
+        return window_tchw.transpose(0, 1).contiguous(), placement
+
+    return see
+
+
+def _placement(spec: ClipSpec, canvas: bool, height: int, width: int, view: View) -> Placement:
+    """Where displayed frames of a size go in the clip of a view."""
+    if canvas:
+        return canvas_placement(spec, height, width, view.crop)
+    return evaluation_placement(spec, height, width, view.along)
 
 
 class _Conversion:
@@ -188,9 +229,7 @@ class _Conversion:
 
     def placement(self, view: View) -> Placement:
         """Where frames go in the clip of a view."""
-        if self._canvas:
-            return canvas_placement(self._spec, *self._displayed, view.crop)
-        return evaluation_placement(self._spec, *self._displayed, view.along)
+        return _placement(self._spec, self._canvas, *self._displayed, view)
 
     def _refuse_absurd(self, scaled: tuple[int, int]) -> None:
         if self._spec.frames * scaled[0] * scaled[1] * 3 > LARGEST_CLIP:

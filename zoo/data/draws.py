@@ -49,7 +49,8 @@ def balanced_order(classes: np.ndarray, seed: int, epoch: int, power: float) -> 
     first = np.concatenate(([0], np.cumsum(counts)[:-1]))
     chosen, within = _uniform(2 * len(classes), seed, _BALANCED, epoch).reshape(2, -1)
     drawn = np.minimum(np.searchsorted(limits, chosen, side="right"), np.flatnonzero(counts)[-1])
-    return by_class[first[drawn] + np.floor(within * counts[drawn]).astype(np.int64)]
+    numbers: np.ndarray = by_class[first[drawn] + np.floor(within * counts[drawn]).astype(np.int64)]
+    return numbers
 
 
 def copy_numbers(order: np.ndarray) -> np.ndarray:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import av
+from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.error import ArgumentError, FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from zoo.data import mpeg4
-from zoo_registry.errors import Location, Problem, UndecodableMedia
+from zoo_registry.errors import DataError, Location, Problem, UndecodableMedia
 
 if TYPE_CHECKING:
     from av import Packet
@@ -31,9 +33,6 @@ Media = str | os.PathLike[str] | bytes | BinaryIO
 LARGEST_SIDE = 16384
 """Pixels. Beyond any camera; a header that says more is broken or hostile."""
 
-TIME_LIMIT = 120.0
-"""Seconds of work on one film, from opening it to the last frame wanted of it, before it counts as undecodable."""
-
 NETWORK_TIME_LIMIT = 30.0
 """Seconds to wait for a server."""
 
@@ -41,6 +40,9 @@ _LEADING_ELSEWHERE = frozenset(
     ("avisynth", "concat", "dash", "hls", "imf", "lavfi", "mlv", "rtp", "rtsp", "sap", "sdp", "vapoursynth", "vobsub")
 )
 """Formats that hold no film but say where one is: in other files, or on the network."""
+
+_GUESSING = frozenset(("mpeg", "mpegvideo"))
+"""Formats whose length FFmpeg guesses from the few time stamps near the end."""
 
 # What a file holds decides its format, whatever its name; `%` in a picture's name is no pattern.
 _OPEN_OPTIONS = {
@@ -72,6 +74,35 @@ class Timeline:
     fps: float
 
 
+@dataclass(frozen=True)
+class Decoder:
+    """What decodes films.
+
+    Attributes:
+        name: `pyav`, or `torchcodec` (the extra `torchcodec`, and FFmpeg's shared libraries on the machine).
+        hardware: the kind of device that decodes, None for the processor: with `pyav` FFmpeg's name of one (`cuda`,
+            `vaapi`, `videotoolbox`, `qsv`, ...), whose frames are copied to main memory; with `torchcodec` `cuda`,
+            whose clips stay on the GPU, so that nothing but the process of the training can read them (`workers: 0`).
+        time_limit: seconds of work on one film, from opening it to the last frame wanted of it, before it counts as
+            undecodable.
+
+    Raises:
+        DataError: a decoder or device that is not there.
+    """
+
+    name: Literal["pyav", "torchcodec"] = "pyav"
+    hardware: str | None = None
+    time_limit: float = 120.0
+
+    def __post_init__(self) -> None:
+        devices = {"torchcodec": ["cuda"], "pyav": hwdevices_available()}
+        if self.name not in devices:
+            raise DataError(f"no decoder is called {self.name!r}", hint=f"there are {' and '.join(sorted(devices))}")
+        if self.hardware is not None and self.hardware not in devices[self.name]:
+            there = ", ".join(devices[self.name]) or "none"
+            raise DataError(f"{self.name} decodes on no device called {self.hardware!r}", hint=f"it knows {there}")
+
+
 @dataclass
 class Film:
     """An open file and its best video stream; `zoo.data.frames.frames_at` reads from it.
@@ -81,6 +112,7 @@ class Film:
         media: what was opened, to open it again.
         container: the open file.
         video: the stream that is decoded.
+        decoder: what decodes it.
         timeline: when its frames are displayed.
         lag: in a file without a clock, how many packets later than its own a frame leaves the decoder.
         at_start: nothing was decoded yet.
@@ -91,10 +123,11 @@ class Film:
     media: Media
     container: InputContainer
     video: VideoStream
+    decoder: Decoder
     timeline: Timeline = Timeline(0.0, 1 / 25, 25.0)
     lag: int = 0
     at_start: bool = True
-    deadline: float = field(default_factory=lambda: time.monotonic() + TIME_LIMIT)
+    deadline: float = math.inf
     _packets: Iterator[Packet[VideoStream]] | None = None
 
     @property
@@ -138,7 +171,7 @@ class Film:
         """Go back to the first packet, also in files that cannot seek."""
         if not self.at_start:
             self.container.close()
-            self.container = _open_container(self.media)
+            self.container = _open_container(self.media, self.decoder)
             self.video = video_stream(self.container, self.path)
             self._packets, self.at_start = None, True
 
@@ -158,7 +191,8 @@ class Film:
             UndecodableMedia: the deadline has passed.
         """
         if time.monotonic() > self.deadline:
-            raise undecodable(self.path, "decoding it takes too long", hint="is the file, or its disk, damaged?")
+            limit = f"decoding it takes longer than {self.decoder.time_limit:g} s"
+            raise undecodable(self.path, limit, hint="`data.time_limit` is what a film may take")
 
     def _read(self) -> Iterator[Packet[VideoStream]]:
         packets = (packet for packet in self.container.demux(self.video) if packet.size)
@@ -171,19 +205,21 @@ def undecodable(path: str | os.PathLike[str], reason: str, hint: str | None = No
 
 
 @contextmanager
-def open_film(media: Media) -> Iterator[Film]:
+def open_film(media: Media, decoder: Decoder = Decoder()) -> Iterator[Film]:
     """Open a film or picture for reading; it is closed on leaving, whatever happens.
 
     Args:
         media: a path or URI, the bytes of a file, or a seekable binary file object, which stays open.
+        decoder: what decodes it.
 
     Raises:
         UndecodableMedia: the file is missing, empty, cut off, absurdly large or holds no picture. Errors of the decoder
             inside the `with` block are put in words too.
     """
     name = media_name(media)
-    with decoder_errors_in_words(media), closing(_open_container(media)) as container:
-        film = Film(name, media, container, video_stream(container, name))
+    deadline = time.monotonic() + decoder.time_limit
+    with decoder_errors_in_words(media), closing(_open_container(media, decoder)) as container:
+        film = Film(name, media, container, video_stream(container, name), decoder, deadline=deadline)
         try:
             film.timeline = _timeline(film)
             film.lag = _lag(film)
@@ -230,9 +266,10 @@ def is_url(media: Media) -> bool:
     return isinstance(media, str) and media.startswith(("http://", "https://"))
 
 
-def _open_container(media: Media, quick: bool = True) -> InputContainer:
+def _open_container(media: Media, decoder: Decoder = Decoder(), quick: bool = True) -> InputContainer:
+    device = {} if decoder.hardware is None or decoder.name != "pyav" else {"hwaccel": HWAccel(decoder.hardware)}
     if is_url(media):
-        return _av_open(media, _URL_OPTIONS, timeout=NETWORK_TIME_LIMIT)
+        return _av_open(media, _URL_OPTIONS, timeout=NETWORK_TIME_LIMIT, **device)
     source: str | BinaryIO
     if isinstance(media, str | os.PathLike):
         # The prefix keeps names such as `concat:x` or `a:b.mp4` from being read as protocols.
@@ -241,14 +278,14 @@ def _open_container(media: Media, quick: bool = True) -> InputContainer:
         source = io.BytesIO(media) if isinstance(media, bytes) else media
     if quick and _is_mp4(source):
         options = _OPEN_OPTIONS | _MP4_OPTIONS
-        container = _av_open(source, options, stream_options=_MP4_STREAMS)
+        container = _av_open(source, options, stream_options=_MP4_STREAMS, **device)
         films = container.streams.video
         if len(films) == 1 and films[0].duration is not None:
             return container
         container.close()  # a fragmented file, or several films in one: packets have to say what is in it
     if not isinstance(source, str):
         source.seek(0)
-    return _av_open(source, _OPEN_OPTIONS)
+    return _av_open(source, _OPEN_OPTIONS, **device)
 
 
 def _av_open(source: Any, options: dict[str, str], **more: Any) -> InputContainer:
@@ -326,7 +363,7 @@ def _timeline(film: Film) -> Timeline:
     if is_picture(film.container):
         return Timeline(0.0, seconds=1 / 25, fps=25.0)
     video = film.video
-    if video.duration is None or video.time_base is None:
+    if video.duration is None or video.time_base is None or film.container.format.name in _GUESSING:
         media = film.media
         if isinstance(media, str | os.PathLike) and not is_url(media):
             return _scanned_once(film.path, os.stat(film.path).st_mtime_ns)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
@@ -31,6 +32,9 @@ WORTH_A_SEEK = 4
 
 LONGEST_STRETCH = 1000
 """Frames whose packets are held in memory at once, as far as the film has keyframes to cut at."""
+
+RUN_UP = 4.0
+"""Seconds by which decoding starts earlier where a keyframe turns out to be none, as in films refreshed bit by bit."""
 
 UNINDEXED_GAP = 10.0
 """Seconds without a wanted frame after which a file that has no index is searched, not decoded on."""
@@ -80,10 +84,13 @@ def _decoded(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
         for frame in _wanted_frames(film, packets, stamps):
             yield frame
             answered += 1
-        if answered < len(times):  # a packet gave no picture: what is shown in its place needs all the others
-            packets = _packets_for(film, times[answered], times[-1])
-    if answered < len(times):
-        yield from _shown_frames(film, packets, times[answered:])
+    # A packet gave no picture, or a keyframe was none: it takes a run-up, and all frames, to know what is shown.
+    for earlier in (RUN_UP, inf):
+        if answered < len(times):
+            packets = _packets_for(film, times[answered], times[-1], earlier)
+            for frame in _shown_frames(film, packets, times[answered:], whole=earlier == inf):
+                yield frame
+                answered += 1
 
 
 def _wanted_frames(film: Film, packets: Sequence[Packet[VideoStream]], stamps: Sequence[int]) -> Iterator[VideoFrame]:
@@ -104,13 +111,20 @@ def _wanted_frames(film: Film, packets: Sequence[Packet[VideoStream]], stamps: S
             return
 
 
-def _shown_frames(film: Film, packets: Sequence[Packet[VideoStream]], times: Sequence[float]) -> Iterator[VideoFrame]:
-    """The frame on display at each time, by decoding everything."""
+def _shown_frames(
+    film: Film, packets: Sequence[Packet[VideoStream]], times: Sequence[float], *, whole: bool
+) -> Iterator[VideoFrame]:
+    """The frame on display at each time, by decoding everything.
+
+    Nothing is yielded when the first frame out of the decoder comes too late, unless the packets are the `whole` film.
+    """
     shown: VideoFrame | None = None
     answered = 0
     clock = _Clock(film)
     for frame in _sound(film, _decode(film, packets, None)):
         now = clock.read(frame)
+        if shown is None and now > times[0] and not whole:
+            return
         while answered < len(times) and times[answered] < now:
             yield shown or frame
             answered += 1
@@ -118,6 +132,8 @@ def _shown_frames(film: Film, packets: Sequence[Packet[VideoStream]], times: Seq
             return
         shown = frame
     if shown is None:
+        if not whole:
+            return
         raise undecodable(film.path, f"no frame could be decoded at {times[0] - film.timeline.origin:.2f} s")
     for _ in times[answered:]:
         yield shown
@@ -161,24 +177,31 @@ class _Clock:
         return now
 
 
-def _packets_for(film: Film, first: float, last: float) -> list[Packet[VideoStream]]:
-    """Packets in decoding order, from a keyframe displayed at or before `first` through all displayed by `last`."""
-    origin, base = film.timeline.origin, float(film.video.time_base or 0)
-    needed = first
+def _packets_for(film: Film, first: float, last: float, earlier: float = 0.0) -> list[Packet[VideoStream]]:
+    """Packets in decoding order, from a keyframe displayed at or before `first` through all displayed by `last`.
+
+    Args:
+        film: an open film.
+        first: in seconds on the stream's own clock.
+        last: likewise.
+        earlier: by how much more than needed to go back; infinite for the beginning.
+    """
+    timeline, base = film.timeline, float(film.video.time_base or 0)
+    needed = min(first, timeline.origin + timeline.seconds)
     if not film.has_clock and film.video.codec_context.has_b_frames:
-        needed -= REORDERED / film.timeline.fps  # a keyframe's place says little about when it is displayed
-    back = 0.0
-    while needed - back > origin + 1 / film.timeline.fps:
+        needed -= REORDERED / timeline.fps  # a keyframe's place says little about when it is displayed
+    back = earlier
+    while needed - back > timeline.origin + 1 / timeline.fps:
         try:
             film.seek(needed - back)
         except FFmpegError:
             break  # not every format can seek
         packets = _packets_until(film, last)
-        start = next((at for at, packet in enumerate(packets) if packet.is_keyframe), 0)
+        start = next((at for at, packet in enumerate(packets) if packet.is_keyframe), len(packets))
         # A packet of a few bytes repeats the frame before it, also when it is marked as key.
-        if packets and packets[start].size > PLACEHOLDER:
-            stamp = film.stamp(packets[start])
-            if stamp is not None and stamp * base <= needed:
+        if start < len(packets) and packets[start].size > PLACEHOLDER:
+            stamps = (film.stamp(packet) for packet in packets[start:] if not packet.is_discard)
+            if any(stamp is not None and stamp * base <= needed for stamp in stamps):
                 return packets[start:]
         back = 2 * back + 1.0  # the index is by storage time: the keyframe found may be displayed too late
     film.rewind()

@@ -111,7 +111,7 @@ class Lanes:
         # Torch hands request i to worker i % workers: with a whole number of turns a lane keeps its worker.
         self._turns = -(-self.count // max(1, workers)) * max(1, workers)
         self._seen = self._most_seen = 0
-        self._broken_shards = False
+        self._broken_shards: set[int] = set()
 
     @property
     def batches(self) -> int | None:
@@ -184,9 +184,8 @@ class Lanes:
         assert isinstance(answer, LaneAnswer)
         self._seen += answer.attempted
         self._most_seen = max(self._most_seen, self._seen)
-        broken = [index for index in answer.bad if index % (1 << SHARD_BITS) == WHOLE_SHARD]
-        self._broken_shards |= bool(broken)
-        if broken and len(broken) == len(self._split.stream.shards):
+        self._broken_shards |= {index for index in answer.bad if index % (1 << SHARD_BITS) == WHOLE_SHARD}
+        if len(self._broken_shards) == len(self._split.stream.shards) and not self._most_seen:
             return found
         return max(found, self._most_seen) if self._most_seen >= ENOUGH or found == self._most_seen > 0 else None
 

@@ -16,7 +16,7 @@ from zoo.data.lanes import LaneReader, Lanes
 from zoo.data.plan import Balance, Request, Sampling, in_order
 from zoo.data.quarantine import BadFile, Quarantine
 from zoo.data.reader import Answer, Reader
-from zoo.data.stream_split import StreamSplit
+from zoo.data.stream_split import StreamSplit, name_of
 from zoo.data.watch import Watch
 from zoo_registry.errors import DataError, Problem, UndecodableMedia
 
@@ -231,7 +231,7 @@ class Loader:
         index, seconds = longest
         self.close()
         raise DataError(
-            f"a process that reads the {self.split.name} split has been at {_name(self.split, index)} for "
+            f"a process that reads the {self.split.name} split has been at {name_of(self.split, index)} for "
             f"{seconds:.0f} s and does not come back",
             hint="a disk or network folder that does not answer, or a file that a decoder never finishes; "
             "take the file out of the list and go on with `zoo run --resume`",
@@ -288,11 +288,6 @@ def choose_workers(samples: int | None) -> int:
 
 def _count(split: Split) -> int | None:
     return split.stream.count if isinstance(split, StreamSplit) else len(split.samples)
-
-
-def _name(split: Split, index: int) -> str:
-    """What the sample is called, or its place in a stream."""
-    return split.name_of(index) if isinstance(split, StreamSplit) else split.samples[index].name
 
 
 def _as_it_is(answer: Any) -> Any:

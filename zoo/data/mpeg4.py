@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 CODEC = "mpeg4"
 """FFmpeg's name of it."""
 
-PLACEHOLDER = 16
-"""Bytes of a packet that cannot hold a picture."""
+PLACEHOLDER = 7
+"""Bytes of a packet that cannot hold a picture: its start code alone is four, its header two or more."""
 
 _PICTURE = b"\x00\x00\x01\xb6"
 _B_PICTURE = 2
@@ -45,9 +45,10 @@ def in_display_order(packets: Iterable[Packet[VideoStream]], stream: VideoStream
     held: list[Packet[VideoStream]] = []  # a picture, and the B-pictures behind it
     for packet in packets:
         for single in unpack.filter(packet):
-            if single.size < PLACEHOLDER or single.dts is None:
+            kind = _kind(single)
+            if kind is None or single.dts is None:
                 continue  # the picture before it stays on display
-            if held and not _is_b_picture(single):
+            if held and kind != _B_PICTURE:
                 yield from _timed(held, late)
                 held = []
             held.append(single)
@@ -70,7 +71,8 @@ def _timed(group: list[Packet[VideoStream]], late: int) -> Iterator[Packet[Video
     yield from group
 
 
-def _is_b_picture(packet: Packet[VideoStream]) -> bool:
+def _kind(packet: Packet[VideoStream]) -> int | None:
+    """The coding type of the picture in a packet, None where there is none."""
     data = bytes(packet)
-    at = data.find(_PICTURE) + len(_PICTURE)
-    return len(_PICTURE) <= at < len(data) and data[at] >> 6 == _B_PICTURE
+    at = data.find(_PICTURE)
+    return None if at < 0 or len(data) - at < PLACEHOLDER - 1 else data[at + len(_PICTURE)] >> 6

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
 
-from zoo.data.film import TIME_LIMIT, Film, undecodable
+from zoo.data.film import Film, undecodable
 from zoo.data.frames import REORDERED, SKIPPING, _Clock, _sound
 from zoo.data.mpeg4 import PLACEHOLDER
 
@@ -90,14 +90,14 @@ def _timed(film: Film, frames: Iterator[VideoFrame]) -> Iterator[tuple[float, Vi
     """Frames with their presentation times; patience counts from one frame to the next, for a film may be long."""
     clock = _Clock(film)
     for frame in _sound(film, frames):
-        film.deadline = time.monotonic() + TIME_LIMIT
+        film.deadline = time.monotonic() + film.decoder.time_limit
         yield clock.read(frame), frame
 
 
 def _packets_from(film: Film, first: float) -> Iterator[Packet[VideoStream]]:
     """Packets in decoding order, from a keyframe displayed at or before `first` to the end."""
     origin, lasts, base = film.timeline.origin, 1 / film.timeline.fps, float(film.video.time_base or 0)
-    needed = first
+    needed = min(first, origin + film.timeline.seconds)
     if not film.has_clock and film.video.codec_context.has_b_frames:
         needed -= REORDERED * lasts  # a keyframe's place says little about when it is displayed
     back = 0.0

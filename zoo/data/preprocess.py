@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.placement import crop_boxes
-from zoo.data.targets import CLIP
+from zoo.data.targets import CLIP, MASK
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ class Preprocess(nn.Module):
     """Turns augmented or evaluation clips into what the model was made for; the same in training and everywhere else.
 
     Clips larger than `clip.size` (a training canvas that no augmentation cropped) are cropped at the centre, boxes with
-    them. uint8 0..255 and float 0..1 both become float32, `(x - mean) / std` with x in 0..1. Target clips are cropped
-    alike, at their own scale, and become float32 0..1: they are pictures, not what a model was made for.
+    them. uint8 0..255 and float 0..1 both become float32, `(x - mean) / std` with x in 0..1. Target clips and masks
+    are cropped alike, at their own scale; target clips become float32 0..1: they are pictures, not what a model was
+    made for.
 
     Args:
         clip: size, mean and std; None leaves batches as they are, for models without pictures.
@@ -71,12 +72,14 @@ class Preprocess(nn.Module):
         targets = dict(batch.targets)
         if "boxes_n4" in targets and (top or left or window.shape != clip_bcthw.shape):
             targets["boxes_n4"] = [crop_boxes(boxes, top, left, (height, width)) for boxes in targets["boxes_n4"]]
-        if CLIP in targets:
-            scale = Fraction(targets[CLIP].shape[-1], clip_bcthw.shape[-1])
-            rows, columns = (
-                slice(round(at * scale), round((at + size) * scale)) for at, size in ((top, height), (left, width))
-            )
-            targets[CLIP] = _unit(targets[CLIP][..., rows, columns])
+        for key in (CLIP, MASK):
+            if key in targets:
+                scale = Fraction(targets[key].shape[-1], clip_bcthw.shape[-1])
+                rows, columns = (
+                    slice(round(at * scale), round((at + size) * scale)) for at, size in ((top, height), (left, width))
+                )
+                cropped = targets[key][..., rows, columns]
+                targets[key] = _unit(cropped) if key == CLIP else cropped
         return replace(batch, inputs=batch.inputs | {"clip_bcthw": self._normalised(window)}, targets=targets)
 
     def _corner(self, clip_bcthw: Tensor) -> tuple[int, int]:
@@ -97,14 +100,14 @@ class Preprocess(nn.Module):
         return round((outer_height - height) / 2), round((outer_width - width) / 2)
 
     def _normalised(self, clip_bcthw: Tensor) -> Tensor:
-        if clip_bcthw.dtype == torch.uint8:
-            scale = self.scale / 255
-        elif clip_bcthw.is_floating_point():
-            scale = self.scale
-        else:
+        if clip_bcthw.dtype != torch.uint8 and not clip_bcthw.is_floating_point():
             raise DataError(f"clips should be uint8 0..255 or float 0..1, these are {clip_bcthw.dtype}")
         floating = clip_bcthw.to(torch.float32, memory_format=torch.contiguous_format)
-        return torch.addcmul(self.shift, floating, scale)
+        if clip_bcthw.dtype == torch.uint8:
+            # In the same memory, unless grey becomes three channels: more of it costs a CPU as much as the arithmetic.
+            memory = floating if floating.shape[1] == len(self.scale) else None
+            return torch.addcmul(self.shift, floating, self.scale / 255, out=memory)
+        return torch.addcmul(self.shift, floating, self.scale)
 
 
 def _unit(clip_bcthw: Tensor) -> Tensor:

@@ -46,8 +46,8 @@ def scenes(
     PySceneDetect's ContentDetector. It counts as a cut where it is at least `threshold` and `ratio` times the mean of
     the two changes before and the two after it, as in its AdaptiveDetector: a moving camera changes all of them. Two
     things are added: frames that are shown again, as in films made for a lower frame rate, do not count as frames
-    without change; and the frame before must differ from the one two frames later too, for a flash is no cut. Fades
-    and dissolves are not found.
+    without change; and the frames on one side must differ from those two frames away on the other, for a flash is no
+    cut. Fades and dissolves are not found.
 
     Args:
         media: a film; a picture is one scene.
@@ -129,6 +129,10 @@ def _difference(before: np.ndarray, after: np.ndarray) -> float:
     return float(np.abs(before - after).mean())
 
 
+def _differ(before: np.ndarray, after: np.ndarray, threshold: float) -> bool:
+    return before.shape != after.shape or _difference(before, after) >= threshold
+
+
 def _changes(frames: Iterable[tuple[float, np.ndarray]]) -> Iterator[_Change]:
     before: np.ndarray | None = None
     repeats = 0
@@ -162,9 +166,10 @@ def _is_cut(held: deque[_Change], at: int, threshold: float, ratio: float) -> bo
     change = held[at]
     others = [other.amount for place, other in enumerate(held) if 0 < abs(place - at) <= AROUND]
     usual = sum(others) / len(others) if others else 0.0
-    later = held[min(at + AROUND, len(held) - 1)].after
+    earlier, later = held[max(at - AROUND, 0)].before, held[min(at + AROUND, len(held) - 1)].after
     return (
         change.amount >= threshold
         and change.amount >= ratio * usual
-        and (later.shape == change.before.shape and _difference(change.before, later) >= threshold)
+        and _differ(change.before, later, threshold)  # no flash begins here
+        and _differ(earlier, change.after, threshold)  # nor ends
     )

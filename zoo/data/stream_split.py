@@ -61,6 +61,11 @@ def open_stream(source: SampleStream, name: str, labels: Sequence[str] | None = 
     return StreamSplit(name, (), known, notes=tuple(getattr(source, "notes", ())), stream=source)
 
 
+def name_of(split: Split, index: int) -> str:
+    """What a person can find a sample of any split by."""
+    return split.name_of(index) if isinstance(split, StreamSplit) else split.samples[index].name
+
+
 def index_in_stream(shard: int, place: int) -> int:
     """A sample's index.
 

@@ -27,7 +27,7 @@ class Watch:
     """
 
     def __init__(self, workers: int) -> None:
-        self._places = torch.zeros(max(1, workers), 2, dtype=torch.int64).share_memory_()
+        self._places: torch.Tensor = torch.zeros(max(1, workers), 2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def begin(self, index: int) -> None:
         """This process starts to read a sample."""

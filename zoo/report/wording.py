@@ -8,6 +8,16 @@ from typing import Any
 
 DASH = "–"
 
+_SPELT = {
+    "lr": "Learning rate",
+    "seconds": "Time",
+    "bytes": "Size",
+    "map": "mAP",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+}
+
 
 def plain(text: object, limit: int | None = None) -> str:
     """Text as one line that can always be drawn and written.
@@ -35,9 +45,9 @@ def name(key: str) -> str:
 
 
 def sentence(key: str) -> str:
-    """A key as the start of a sentence: `f1_macro` becomes `F1 macro`, `lr` becomes `Learning rate`."""
-    words = {"lr": "learning rate", "seconds": "time", "bytes": "size"}.get(key, name(key))
-    return words[:1].upper() + words[1:]
+    """A key as the start of a sentence: `f1_macro` becomes `F1 macro`, `lr` becomes `Learning rate`, `map` `mAP`."""
+    words = name(key)
+    return _SPELT.get(key, words[:1].upper() + words[1:])
 
 
 def number(value: Any) -> str:

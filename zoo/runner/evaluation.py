@@ -77,7 +77,8 @@ def evaluate(
     views = int(getattr(loader, "views", 1))
     metrics, pictures = task.metrics(), _Pictures()
     progress = progress or Progress(quiet=True)
-    watched = progress.task(title or loader.split.name, len(loader), unit="batches")
+    total = None if getattr(loader, "batches", 0) is None else len(loader)  # nobody knows how long a stream is
+    watched = progress.task(title or loader.split.name, total, unit="batches")
     with watched, _evaluation_mode(task, model, device), autocast(device, precision):
         for arrived in loader.epoch(0):
             batch = complete_samples(arrived, views)

@@ -14,6 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from zoo.recipe.schema import RecipeSchema
 from zoo.runner.checkpoint import Checkpoints
+from zoo.runner.copies import Copies
 from zoo.runner.device import autocast, place
 from zoo.runner.events import TensorBoardEvents
 from zoo.runner.folder import RunFolder
@@ -25,6 +26,7 @@ from zoo.runner.progress import Progress
 from zoo.runner.seeds import seed_everything, seeded_generator
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import Position, Snapshot
+from zoo.runner.time_shares import TimeShares
 from zoo.runner.training import Training
 from zoo.runner.training_lock import training_lock
 from zoo_registry.errors import PluginError, RunError
@@ -102,12 +104,17 @@ def fit(
     started, run = time.perf_counter(), recipe.run
     place(task, device)
     generator = torch.Generator()
-    prepare = partial(_prepare, device=device, augment=augment, preprocess=preprocess, generator=generator)
+    times, copies = TimeShares(train), Copies(device)
+    prepare = partial(
+        _prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times
+    )
     observers = observers or Observers([], progress.say)
     with StopSignals() as stop, training_lock(folder.path):
         snapshot = _snapshot(task, train, recipe)
         checkpoints = Checkpoints(folder.checkpoints, run.checkpoint.keep, progress.say)
-        training = Training(snapshot, val, recipe, folder, checkpoints, preprocess, device, progress, observers, stop)
+        training = Training(
+            snapshot, val, recipe, folder, checkpoints, preprocess, device, progress, observers, stop, times=times
+        )
         if resume:
             training.resume()
         at = snapshot.at
@@ -190,14 +197,17 @@ def only_these_learn(learning: ObjectiveOptimizer, optimizers: Sequence[Objectiv
 def _prepare(
     batch: Batch,
     *,
-    device: torch.device,
+    copies: Copies,
     augment: Augment | None,
     preprocess: Callable[[Batch], Batch],
     generator: torch.Generator,
+    times: TimeShares,
 ) -> Batch:
     """From the loader's uint8 clips to what the model takes."""
-    batch = batch.to(device, non_blocking=True)
-    return preprocess(augment(batch, generator) if augment is not None else batch)
+    with times.measure("copy"):
+        batch = copies(batch)
+    with times.measure("augment"):
+        return preprocess(augment(batch, generator) if augment is not None else batch)
 
 
 def _rest_of_epoch(train: Loader, at: Position) -> Iterator[Batch]:
@@ -207,15 +217,21 @@ def _rest_of_epoch(train: Loader, at: Position) -> Iterator[Batch]:
 
 def _snapshot(task: Task, train: Loader, recipe: RecipeSchema) -> Snapshot:
     """A run at its beginning."""
+    from zoo.data.stream_split import name_of
+
     run, objectives = recipe.run, task.objectives()
     if recipe.optim is None:
         raise RunError("the recipe has no optim, so there is nothing to fit", hint="name an optimiser, such as adamw")
+    if getattr(train, "batches", 0) is None:
+        raise RunError(
+            f"nobody knows how many samples an epoch of the {train.split.name} split has: it is a stream",
+            hint="write `samples: NUMBER` in the params of data.train",
+        )
     total = run.epochs * -(-len(train) // run.accumulate)
-    samples = train.split.samples
     return Snapshot(
         task=task,
         optimizers=objective_optimizers(task, objectives, recipe.optim, total),
         at=Position(),
         monitor=Monitor(task.monitor[1], run.early_stop),
-        losses=Losses(lambda index: samples[index].key or samples[index].media),
+        losses=Losses(lambda index: name_of(train.split, index)),
     )

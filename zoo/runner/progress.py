@@ -118,9 +118,10 @@ class ProgressTask:
             self._gap = min(self._gap * 2, LONGEST_GAP)
             self._next_line = self._progress.clock() + self._gap
 
-    def show(self, **values: float) -> None:
-        """Numbers to show beside it, such as the loss."""
-        self._values = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+    def show(self, note: str = "", /, **values: float) -> None:
+        """Numbers to show beside it, such as the loss, and a note such as where the time goes."""
+        numbers = (f"{name} {value:.4g}" for name, value in values.items())
+        self._values = "  ".join(filter(None, [*numbers, note]))
         if self._progress.bars is not None and self._bar is not None:
             self._progress.bars.update(self._bar, values=self._values)
 

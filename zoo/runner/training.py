@@ -21,6 +21,7 @@ from zoo.runner.optim import ObjectiveOptimizer
 from zoo.runner.progress import Progress, ProgressTask
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import STATE, Position, Snapshot, load_state
+from zoo.runner.time_shares import TimeShares, in_words
 from zoo_registry.errors import RunError
 from zoo_registry.protocols import Batch, Task
 
@@ -37,6 +38,7 @@ class Training:
         checkpoints: where it is kept.
         best: name of the checkpoint with the best validation metric.
         saved: name of the checkpoint that holds the present state, None when there is none.
+        times: where the time goes.
         samples: samples since the last log line.
         clock: when that was.
     """
@@ -55,6 +57,7 @@ class Training:
     saved: str | None = None
     samples: int = 0
     clock: float = field(default_factory=time.perf_counter)
+    times: TimeShares = field(default_factory=lambda: TimeShares(None), kw_only=True)
 
     @property
     def task(self) -> Task:
@@ -110,6 +113,7 @@ class Training:
         """Train mode, and a fresh clock: validation is no training time."""
         self.task.state.train()
         self.samples, self.clock = 0, time.perf_counter()
+        self.times.restart()
 
     def note(self, optimizer: ObjectiveOptimizer, terms: Mapping[str, Tensor], index: Tensor) -> None:
         """Keep an objective's losses on a batch of samples, whose index stays on the CPU."""
@@ -135,8 +139,11 @@ class Training:
         values = self.losses.interval.values()
         if not values:
             return
+        shares = self.times.read()
         if bar is not None:
-            bar.show(**values)
+            bar.show(in_words(shares), **values)
+        if warning := self.times.warning():
+            self.progress.say(warning)
         values |= self._rates()
         values["samples_per_s"] = self.samples / (time.perf_counter() - self.clock)
         self.folder.append({"step": self.at.step, "epoch": self.at.epoch + 1, "split": "train", **values})

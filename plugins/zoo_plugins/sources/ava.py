@@ -83,10 +83,15 @@ def ava(
     kept = {at: persons for at, persons in keyframes.items() if at[0] in paths and at[1] - seconds / 2 >= offset}
     labels = list(actions.values())
     if passed_over:
-        notes = (*notes, f"{passed_over:,} boxes of the {split} split have no action of the list's {len(labels)}")
+        notes = (*notes, f"{_said(passed_over, split, 'box has', 'boxes have')} no action of the list's {len(labels)}")
     if early:
-        notes = (*notes, f"{early:,} keyframes of the {split} split lie before the beginning of their films")
+        notes = (*notes, f"{_said(early, split, 'keyframe lies', 'keyframes lie')} before the beginning of the film")
     return SampleList(Keyframes(str(films), paths, kept, labels, seconds, offset), labels, notes)
+
+
+def _said(count: int, split: str, one: str, several: str) -> str:
+    what, does = (one if count == 1 else several).split()
+    return f"{count:,} {what} of the {split} split {does}"
 
 
 class Keyframes(Sequence[Sample]):

@@ -218,25 +218,35 @@ class TextWriter:
             columns: their texts by column; a column that is not there has no text in them.
         """
         for name, texts in columns.items():
-            # What is no text in UTF-8 (half of a surrogate pair in JSON) is no name of a file or class either.
-            raw = [text.encode(errors="replace") for text in texts]
-            ends = len(self._buffer) + np.cumsum(np.fromiter(map(len, raw), np.int64, count))
+            raw, lengths = _encoded(texts)
+            ends = len(self._buffer) + np.cumsum(np.fromiter(lengths, np.int64, count))
             starts = np.concatenate([np.array([len(self._buffer)], np.int64), ends[:-1]])[:count]
-            self._buffer += b"".join(raw)
+            self._buffer += raw
+            if name not in self._places:
+                self._places[name] = [(zeros := np.zeros(many, np.uint32), zeros) for many in self._counts]
             kind = place_type(len(self._buffer))
-            before = self._places.setdefault(name, [(zeros := np.zeros(many, kind), zeros) for many in self._counts])
-            before.append((starts.astype(kind), ends.astype(kind)))
+            self._places[name].append((starts.astype(kind), ends.astype(kind)))
         self._counts.append(count)
         for name in self._places.keys() - columns.keys():
             self._places[name].append((np.zeros(count, np.uint32), np.zeros(count, np.uint32)))
 
     def columns(self) -> dict[str, Texts]:
         """All columns so far."""
-        buffer = np.frombuffer(bytes(self._buffer) + bytes(SLACK), np.uint8)
+        buffer = np.frombuffer(self._buffer + bytes(SLACK), np.uint8)
         return {
             name: Texts(buffer, *(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
             for name, pieces in self._places.items()
         }
+
+
+def _encoded(texts: Sequence[str]) -> tuple[bytes, Iterator[int]]:
+    """All texts in UTF-8 one after the other, and the bytes that each takes."""
+    joined = "".join(texts)
+    if joined.isascii():
+        return joined.encode(), map(len, texts)
+    # What is no text in UTF-8 (half of a surrogate pair in JSON) is no name of a file or class either.
+    raw = [text.encode(errors="replace") for text in texts]
+    return b"".join(raw), map(len, raw)
 
 
 def place_type(size: int) -> np.dtype[Any]:

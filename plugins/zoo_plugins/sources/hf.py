@@ -65,37 +65,52 @@ def hf(
         if column is not None and column not in rows.column_names:
             raise DataError(f"the data set has no column {column!r}", hint=f"it has {', '.join(rows.column_names)}")
     names, targets = ([], None) if label is None else _targets(rows, label)
-    return SampleList(RowSamples(_undecoded(rows, video), video, part or split, targets, names, path), names)
+    return SampleList(RowSamples(_undecoded(rows, video), part or split, targets, names, path), names)
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """The bytes in a cell of a table."""
+    """The bytes in a row of a table, without decoding them."""
 
     rows: Dataset
-    column: str
     row: int
     size: None = None
 
+    def path(self) -> str | None:
+        """The file name beside them, or the path in their place."""
+        cell = self._cell()
+        if hasattr(cell, "keys"):
+            return cell["path"].as_py()
+        return cell.as_py() if cell.type in ("string", "large_string") else None
+
+    def is_embedded(self) -> bool:
+        """Whether there are bytes; none of them is read."""
+        cell = self._cell()
+        if hasattr(cell, "keys"):
+            return cell["bytes"].is_valid
+        return cell.is_valid and cell.type in ("binary", "large_binary")
+
     def read(self) -> bytes:
-        """Its bytes.
+        """The bytes.
 
         Raises:
             OSError: there are none, only a path that leads out of the data set.
         """
-        value = self.rows[self.row][self.column]
-        content = value["bytes"] if isinstance(value, dict) else value
-        if isinstance(content, bytes):
-            return content
-        raise OSError("the data set holds neither its bytes nor a file of its own")
+        if not self.is_embedded():
+            raise OSError("the data set holds neither its bytes nor a file of its own")
+        cell = self._cell()
+        return (cell["bytes"] if hasattr(cell, "keys") else cell).as_py()
+
+    def _cell(self) -> Any:
+        """The Arrow scalar, a view into the table."""
+        return self.rows[self.row].column(0)[0]
 
 
 class RowSamples(Sequence[Sample]):
     """The rows of a data set.
 
     Args:
-        rows: with the column of films, not decoded.
-        column: its name.
+        rows: with nothing but the column of media, in Arrow's format.
         part: for the keys of samples without a file name.
         targets: for each row the code of its class, or a list of names; None for no targets.
         names: of the classes.
@@ -106,14 +121,12 @@ class RowSamples(Sequence[Sample]):
     def __init__(
         self,
         rows: Dataset,
-        column: str,
         part: str,
         targets: np.ndarray | list[list[str]] | None,
         names: Sequence[str],
         folder: Path | None,
     ) -> None:
-        self._rows, self._column, self._part = rows, column, part
-        self._targets, self._names = targets, tuple(names)
+        self._rows, self._part, self._targets, self._names = rows, part, targets, tuple(names)
         self._folder = None if folder is None else str(folder if folder.is_dir() else folder.parent)
         self._trusted = () if folder is not None else _downloads()
 
@@ -130,12 +143,11 @@ class RowSamples(Sequence[Sample]):
         at = index + len(self) if index < 0 else index
         if not 0 <= at < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        value = self._rows[at][self._column]
-        path = value.get("path") if isinstance(value, dict) else value if isinstance(value, str) else None
-        embedded = isinstance(value, bytes) or (isinstance(value, dict) and value.get("bytes") is not None)
+        cell = Cell(self._rows, at)
+        path = cell.path()
+        file = None if not path or cell.is_embedded() else self._file(path)
         key = f"{self._part} {at}" + (f": {os.path.basename(path)}" if path else "")
-        file = None if embedded or not path else self._file(path)
-        return Sample(Cell(self._rows, self._column, at) if file is None else file, self._of(at), key=key)
+        return Sample(cell if file is None else file, self._of(at), key=key)
 
     def target_keys(self) -> list[tuple[str, ...]]:
         """See `zoo_registry.protocols.Overview`."""
@@ -217,19 +229,15 @@ def _part(found: Any, split: str, part: str | None) -> Dataset:
 
 
 def _undecoded(rows: Dataset, column: str) -> Dataset:
-    """Only the column of media, as it is stored."""
+    """Nothing but the media, as they are stored."""
     from datasets import Image, Value, Video
 
-    rows = rows.select_columns([column])
     feature = rows.features[column]
-    if isinstance(feature, Video | Image):
-        return rows.cast_column(column, type(feature)(decode=False))
-    if isinstance(feature, Value) and feature.dtype in ("string", "large_string", "binary", "large_binary"):
-        return rows
-    plain = isinstance(feature, dict) and {"bytes", "path"} <= set(feature)
-    if not plain:
+    plain = isinstance(feature, Value) and feature.dtype in ("string", "large_string", "binary", "large_binary")
+    struct = isinstance(feature, dict) and {"bytes", "path"} <= set(feature)
+    if not (plain or struct or isinstance(feature, Video | Image)):
         raise DataError(f"the column {column!r} holds {feature}, neither films, pictures, paths nor bytes")
-    return rows
+    return rows.select_columns([column]).with_format("arrow")
 
 
 def _targets(rows: Dataset, column: str) -> tuple[list[str], np.ndarray | list[list[str]]]:

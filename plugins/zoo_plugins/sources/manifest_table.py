@@ -89,9 +89,9 @@ def _check_utf8(content: bytearray, where: Location) -> None:
 
 
 def _plain_csv(content: bytearray, path: Path, delimiter: str, known: Callable[[str], bool]) -> Table | None:
-    """Columns by searching all separators at once; None for a file with quotes or rows of other lengths."""
+    """Columns by searching all separators at once; None where quotes hide some, or rows have other lengths."""
     size = len(content) - SLACK
-    if b'"' in content or content.count(b"\r") != content.count(b"\r\n") or content.find(b"\0", 0, size) >= 0:
+    if content.count(b"\r") != content.count(b"\r\n") or content.find(b"\0", 0, size) >= 0:
         return None
     buffer = np.frombuffer(content, np.uint8)
     kind = place_type(len(buffer))
@@ -101,7 +101,9 @@ def _plain_csv(content: bytearray, path: Path, delimiter: str, known: Callable[[
         return None
     first, filled = filled[0], filled[1:]
     header = content[starts[first] : ends[first]].decode()
-    names = [name.strip() for name in header.split(delimiter)]
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    if header.count('"') % 2 or header.count(delimiter) != len(names) - 1:
+        return None
     starts, ends = starts[filled], ends[filled]
     between = _places(buffer[:size], delimiter, kind)[len(names) - 1 :]
     if len(between) != len(starts) * (len(names) - 1):
@@ -112,12 +114,25 @@ def _plain_csv(content: bytearray, path: Path, delimiter: str, known: Callable[[
     places, problems = _header(names, path)
     edges = [starts, *(between[:, at] + kind.type(1) for at in range(between.shape[1]))]
     stops = [*(between[:, at] for at in range(between.shape[1])), ends]
-    columns = {
-        name: Texts(buffer, np.ascontiguousarray(begin), np.ascontiguousarray(stop)).stripped()
-        for name, begin, stop in zip(names, edges, stops, strict=True)
-        if known(name)
-    }
+    quotes = content.count(b'"') - header.count('"')
+    columns: dict[str, Texts] = {}
+    for name, begin, stop in zip(names, edges, stops, strict=True):
+        if quotes:
+            begin, stop, found = _unquoted(buffer, begin, stop)
+            quotes -= found
+        if known(name):
+            columns[name] = Texts(buffer, np.ascontiguousarray(begin), np.ascontiguousarray(stop)).stripped()
+    if quotes:  # some are not around a whole field: there may be separators between them
+        return None
     return Table(columns, filled.astype(kind) + kind.type(1), ";", places, problems)
+
+
+def _unquoted(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Fields without the quotes around them, and how many quotes those are."""
+    last = np.maximum(ends, 1) - 1
+    around = (ends > starts + 1) & (buffer[starts] == ord('"')) & (buffer[last] == ord('"'))
+    inset = around.astype(starts.dtype)
+    return starts + inset, ends - inset, 2 * int(around.sum())
 
 
 def _places(buffer: np.ndarray, letter: str, kind: np.dtype[Any]) -> np.ndarray:
@@ -197,7 +212,9 @@ def _json_lines(content: bytearray, path: Path, known: Callable[[str], bool]) ->
     places: dict[str, Location] = {}
     lines: list[int] = []
     writer = TextWriter()
-    numbered = enumerate(io.BytesIO(memoryview(content)[: len(content) - SLACK]), start=1)
+    del content[len(content) - SLACK :]
+    numbered = enumerate(io.BytesIO(content), start=1)
+    del content[:]  # the reader has its own
     while some := list(itertools.islice(numbered, JSON_CHUNK)):
         some = [(line, raw) for line, raw in some if not raw.isspace()]
         rows = _all_objects(some)
@@ -243,16 +260,16 @@ def _column(name: str, rows: list[dict[str, Any]], lines: list[int], path: Path,
     """A column's values as texts."""
     values = [row.get(name) for row in rows]
     kinds = set(map(type, values))
-    if kinds == {str}:
+    if kinds == {str} and name not in LISTS:
         return values
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and name not in TEXTS:
         return list(map(repr, values))
     texts = []
     for value, line in zip(values, lines, strict=True):
         try:
             texts.append(_as_text(name, value))
         except ValueError as error:
-            texts.append("?")  # not missing, which would be a second problem
+            texts.append("?" if name == "path" else "")  # a missing path would be a second problem
             problems.append(Problem(str(error), Location(str(path), line, 1)))
     return texts
 
@@ -260,7 +277,7 @@ def _column(name: str, rows: list[dict[str, Any]], lines: list[int], path: Path,
 def _as_text(name: str, value: Any) -> str:
     """A value of a JSON row as the text that a CSV file would have."""
     if isinstance(value, str):
-        return value
+        return value.replace(";", JSON_SEPARATOR) if name in LISTS else value
     if value is None:
         return ""
     if name == "boxes":
@@ -268,14 +285,17 @@ def _as_text(name: str, value: Any) -> str:
     if isinstance(value, list) and name in LISTS:
         if all(isinstance(item, str) or _is_number(item) for item in value):
             return JSON_SEPARATOR.join(str(item).strip() for item in value) or JSON_SEPARATOR
-    elif _is_number(value):
+    elif _is_number(value) and name not in TEXTS:
         return repr(value)
-    wanted = "a list of names or numbers" if name in LISTS else "a text or a number"
+    wanted = "a list of names or numbers" if name in LISTS else "a text" if name in TEXTS else "a text or a number"
     raise ValueError(f"{name} should be {wanted}, not {json.dumps(value)[:60]}")
 
 
 LISTS = ("labels", "values")
 """Columns that may hold several things."""
+
+TEXTS = (*LISTS, "path", "target", "mask")
+"""Columns in which a lone number makes no sense."""
 
 
 def _is_number(value: Any) -> bool:

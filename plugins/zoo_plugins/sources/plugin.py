@@ -35,6 +35,7 @@ def zoo_sources() -> Iterable[Source]:
             summary="Data sets of the `datasets` library with a column of films: on the Hub, or on a disk.",
             licence="apache-2.0",
             requires=("datasets",),
+            extra="videozoo[hf]",
         ),
         Source(
             "hmdb51",

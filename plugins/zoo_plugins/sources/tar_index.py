@@ -7,6 +7,7 @@ import json
 import os
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ def _known(shard: str, fields: Fields, cache: Path) -> tuple[np.ndarray, list[st
         with np.load(_index_file(shard, fields, cache), allow_pickle=False) as kept:
             texts = json.loads(kept["texts"].tobytes())
             return kept["places_n2"], texts
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 

@@ -25,7 +25,7 @@ EVERY: dict[str, Augment] = {
     "random_erasing_noise": random_erasing(clip=SPEC, p=0.7, value="random"),
     "random_erasing_per_frame": random_erasing(clip=SPEC, p=0.7, value="mean", per_frame=True),
     "cutout": cutout(clip=SPEC, holes=2, p=0.7),
-    "tube_masking": tube_masking(clip=SPEC, patch=8, p=0.7, value=(1.0, 0.0, 0.5)),
+    "tube_masking": tube_masking(clip=SPEC, patch=8, p=0.7, value=(255, 0, 127)),
     "tube_masking_noise": tube_masking(clip=SPEC, patch=8, p=0.7, value="random"),
 }
 each_augmentation = pytest.mark.parametrize("augment", EVERY.values(), ids=EVERY)
@@ -77,11 +77,11 @@ def test_bytes_and_floats_are_erased_alike(augment):
     assert (from_bytes.float() / 255 - from_floats).abs().max() <= 0.5 / 255 + 1e-6
 
 
-@pytest.mark.parametrize("value", [0.0, 0.4, (1.0, 0.0, 0.2), "mean"])
+@pytest.mark.parametrize("value", [0, 102, (255, 0, 51), "mean"])
 def test_an_erased_rectangle_equals_torchvisions(value):
     clips = torch.randint(0, 256, (2, 3, 4, 24, 32), dtype=torch.uint8, generator=seeded(1))
-    colour = {"mean": SPEC.mean}.get(value, value if isinstance(value, tuple) else (value,) * 3)
-    pixels = (torch.tensor(colour) * 255).round().to(torch.uint8).view(3, 1, 1)
+    colour = {"mean": MEAN_BYTES}.get(value, value if isinstance(value, tuple) else (value,) * 3)
+    pixels = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
     erased = erase(clips, [[(3, 5, 10, 7)], []], filling(value, SPEC), seeded())
     expected = reference.erase(clips[0].transpose(0, 1), i=3, j=5, h=10, w=7, v=pixels).transpose(0, 1)
     assert torch.equal(erased[0], expected)
@@ -186,7 +186,7 @@ def test_patches_must_divide_the_picture():
 
 
 def test_a_mean_needs_a_clip_spec():
-    with pytest.raises(ParameterError, match=r"value: mean needs a model that takes clips\n.*a number from 0 to 1"):
+    with pytest.raises(ParameterError, match=r"value: mean needs a model that takes clips\n.*a number from 0 to 255"):
         random_erasing(clip=None, value="mean")
 
 

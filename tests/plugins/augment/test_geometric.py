@@ -79,6 +79,18 @@ def test_fill_is_seen_outside():
     assert torch.equal(filled, expected)
 
 
+@pytest.mark.parametrize("shift", [(9, -7), (-13, 21), (56, 0), (-400, 3), (2, 900)], ids=str)
+@pytest.mark.parametrize("fill", [0.0, (10.0, 200.0, 30.0)], ids=str)
+def test_moves_by_whole_pixels_equal_torchvisions_also_out_of_the_picture(shift, fill):
+    clip = random_clips(1)
+    moved = resample(clip, [affine_stage(0.0, shift, 1.0, (0, 0), Border(fill=fill))], "bilinear")[0]
+    expected = by_torchvision(
+        reference.affine, clip[0], 0.0, list(shift), 1.0, [0.0, 0.0], interpolation=InterpolationMode.NEAREST,
+        fill=list(fill) if isinstance(fill, tuple) else fill,
+    )  # fmt: skip
+    assert torch.equal(moved, expected)
+
+
 def test_bilinear_edges_blend_with_the_fill_once():
     """A white picture on white stays white everywhere, and half a pixel of black on white is a half."""
     white = torch.full((1, 3, 1, 8, 8), 255, dtype=torch.uint8)
@@ -169,8 +181,9 @@ FUSED = {
     "turn, crop": [rotate(degrees=20.0, padding_mode="reflect"), random_resized_crop(clip=SPEC)],
     "two fills": [rotate(degrees=20.0, fill=255.0), zoom(scale=(0.7, 0.9), fill=(9.0, 99.0, 199.0))],
     "all of them": [
-        affine(degrees=10.0, translate=(0.1, 0.1), scale=(0.9, 1.2), shear=5.0), perspective(distortion_scale=0.2, p=1.0),
-        shear(shear=(0.0, 10.0, -5.0, 5.0), padding_mode="edge"), random_crop(clip=SPEC),
+        affine(degrees=10.0, translate=(0.1, 0.1), scale=(0.9, 1.2), shear=5.0),
+        perspective(distortion_scale=0.2, p=1.0), shear(shear=(0.0, 10.0, -5.0, 5.0), padding_mode="edge"),
+        random_crop(clip=SPEC),
     ],
 }  # fmt: skip
 

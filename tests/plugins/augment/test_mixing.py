@@ -295,6 +295,21 @@ def test_target_clips_and_masks_get_the_same_part(augment):
     assert torch.equal(mixed.targets["mask_bthw"], mixed.inputs["clip_bcthw"][:, 1])
 
 
+@pytest.mark.parametrize("name", ["cutmix", "video_mix_time", "video_mix_space_time"])
+def test_target_clips_of_more_frames_get_the_part_at_the_same_time(name):
+    """Frame interpolation: every frame of the input is two of the target."""
+    clips = random_clips()
+    mixed = PASTING[name](batch_of(clips, clip_bcthw=clips.repeat_interleave(2, 2)), seeded(3))
+    assert not torch.equal(mixed.inputs["clip_bcthw"], clips)
+    assert torch.equal(mixed.targets["clip_bcthw"], mixed.inputs["clip_bcthw"].repeat_interleave(2, 2))
+
+
+def test_single_frames_of_a_target_of_another_length_are_said():
+    clips = random_clips()
+    with pytest.raises(ParameterError, match=r"target clips of 10 frames like clips of 5\n.*video_mix"):
+        PASTING["frame_mix"](batch_of(clips, clip_bcthw=clips.repeat_interleave(2, 2)), seeded())
+
+
 def test_target_clips_are_mixed_as_their_inputs_are():
     clips = random_clips()
     mixed = EVERY["mixup"](batch_of(clips, clip_bcthw=clips), seeded())

@@ -329,6 +329,6 @@ CLAIMS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
         "avi",
         lambda content: patched(content, b"strh", 8 + 20, b"\1\0\0\0\xff\xff\xff\xff"),
     ),
-    "AVI of no frames a second": ("avi", lambda content: patched(content, b"strh", 8 + 20, bytes(8))),
+    "AVI of no frames a second": ("avi", lambda content: patched(content, b"strh", 28, bytes(8))),
 }
 """Name, the kind of film it starts from, and how it is changed."""

@@ -206,14 +206,14 @@ def late(suffix: str, by: int, **rest):
 
 
 def edit_list(entries: Sequence[tuple[int, int]], *, keyframes_every: int = 12, b_frames: int = 2):
-    """An mp4 whose edit list shows parts (first frame, number of frames) of what is stored (ISO/IEC 14496-12, 8.6.6)."""
+    """An mp4 whose edit list shows parts (first frame, number of frames) of it (ISO/IEC 14496-12, 8.6.6)."""
 
     def write(folder: Path) -> NumberedFilm:
         options = {"g": str(keyframes_every), "bf": str(b_frames)}
         film = write_film(folder / "edited.mp4", frames=60, rate=5, options=options)
         content = bytearray(film.path.read_bytes())
         at = content.index(b"elst")
-        size, _, count, _, media_time = struct.unpack_from(">4sIIIi", content, at)[0:5]
+        _, _, count, _, media_time = struct.unpack_from(">4sIIIi", content, at)
         assert count == 1
         ticks = 10240 // 5  # of the track's clock, a frame
         rows = b"".join(

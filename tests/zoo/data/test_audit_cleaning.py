@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -56,8 +55,7 @@ def test_what_is_broken_black_or_there_twice_is_left_out_and_the_rest_reads_back
         ("other.mp4", "contradiction"),
     ]
     assert out[1].reason == "shows the same as 2.mp4 of val, which stays"
-    manifest = tmp_path / "lists" / "cleaned.csv"
-    assert write_cleaned(manifest, splits, out) == 3
+    manifest = write_cleaned(tmp_path / "lists", splits, out)
     assert read_back(manifest, "train") == [
         ("0.mp4", {"label_b": "cat"}, None, None),
         ("1.mp4", {"label_b": "dog"}, 0.2, 1.0),
@@ -77,25 +75,43 @@ def test_paths_below_the_manifest_are_relative_so_that_both_can_be_moved(tmp_pat
     (tmp_path / "films").mkdir()
     film = moving_texture(tmp_path / "films/a.mp4", 1, frames=8)
     _, splits = audited(train=[cat(film)])
-    write_cleaned(tmp_path / "cleaned.csv", splits, [])
-    assert (tmp_path / "cleaned.csv").read_text() == "path,label,split\nfilms/a.mp4,cat,train\n"
+    assert write_cleaned(tmp_path, splits, []).read_text() == "path,label,split\nfilms/a.mp4,cat,train\n"
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_several_labels_commas_and_quotes_survive(tmp_path: Path, suffix: str) -> None:
+def test_several_labels_commas_and_quotes_survive(tmp_path: Path) -> None:
     film = moving_texture(tmp_path / 'a, "b".mp4', 1, frames=8)
     labels = ("cat, big", "dog")
     splits = {"train": Split("train", [Sample(str(film), {"label_bk": ["dog", "cat, big"]})], labels)}
-    manifest = tmp_path / f"cleaned{suffix}"
-    write_cleaned(manifest, splits, [])
+    manifest = write_cleaned(tmp_path, splits, [])
+    assert manifest.name == "cleaned.csv"
     assert read_back(manifest, "train") == [('a, "b".mp4', {"label_bk": ["cat, big", "dog"]}, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        (" blank .mp4", {"label_b": "cat"}),
+        ("a\nb.mp4", {"label_b": "cat"}),
+        ("a.mp4", {"label_bk": ["cat", "one; two"]}),
+        ("a.mp4", {"label_b": "cat", "boxes_n4": [[0.1, 0.2, 0.3, 0.4]]}),
+    ],
+)
+def test_what_csv_cannot_hold_is_written_as_json_lines(tmp_path: Path, name: str, targets: dict) -> None:
+    film = moving_texture(tmp_path / "film.mp4", 1, frames=8).rename(tmp_path / name)
+    splits = {"train": Split("train", [Sample(str(film), targets)], ("cat", "one; two"))}
+    manifest = write_cleaned(tmp_path, splits, [])
+    assert manifest.name == "cleaned.jsonl"
+    ((read_name, read_targets, _, _),) = read_back(manifest, "train")
+    assert read_name == name
+    assert {
+        key: getattr(value, "tolist", lambda value=value: value)() for key, value in read_targets.items()
+    } == targets
 
 
 def test_labels_written_as_numbers_become_names(tmp_path: Path) -> None:
     film = moving_texture(tmp_path / "a.mp4", 1, frames=8)
     splits = {"train": Split("train", [Sample(str(film), {"label_b": 1})], ("cat", "dog"))}
-    write_cleaned(tmp_path / "cleaned.csv", splits, [])
-    assert read_back(tmp_path / "cleaned.csv", "train")[0][1] == {"label_b": "dog"}
+    assert read_back(write_cleaned(tmp_path, splits, []), "train")[0][1] == {"label_b": "dog"}
 
 
 def test_a_manifest_is_written_over_only_when_told_to(tmp_path: Path) -> None:
@@ -104,22 +120,14 @@ def test_a_manifest_is_written_over_only_when_told_to(tmp_path: Path) -> None:
     manifest = tmp_path / "cleaned.csv"
     manifest.write_text("precious")
     with pytest.raises(DataError, match="it is there already") as error:
-        write_cleaned(manifest, splits, [])
+        write_cleaned(tmp_path, splits, [])
     assert "--force" in str(error.value)
     assert manifest.read_text() == "precious"
-    write_cleaned(manifest, splits, [], force=True)
+    write_cleaned(tmp_path, splits, [], force=True)
     assert manifest.read_text().startswith("path,label,split")
 
 
-def test_a_name_that_csv_cannot_hold_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    splits = {"train": Split("train", [Sample(str(tmp_path / "a\nb.mp4"), {"label_b": "cat"})], ("cat",))}
-    with pytest.raises(DataError, match="cannot be written into a CSV file"):
-        write_cleaned(tmp_path / "cleaned.csv", splits, [])
-    write_cleaned(tmp_path / "cleaned.jsonl", splits, [])
-    assert json.loads((tmp_path / "cleaned.jsonl").read_text())["path"] == "a\nb.mp4"
-
-
 def test_targets_that_no_manifest_can_say_are_refused(tmp_path: Path) -> None:
-    splits = {"train": Split("train", [Sample("a.mp4", {"label_b": "cat", "boxes_n4": []})], ("cat",))}
-    with pytest.raises(DataError, match="boxes_n4, which a manifest cannot say"):
-        write_cleaned(tmp_path / "cleaned.csv", splits, [])
+    splits = {"train": Split("train", [Sample("a.mp4", {"label_b": "cat", "pose_n17": []})], ("cat",))}
+    with pytest.raises(DataError, match="pose_n17, which a manifest cannot say"):
+        write_cleaned(tmp_path, splits, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,24 @@ def test_two_halves_of_a_film_are_no_duplicates(real_films: list[Path]) -> None:
     assert result.of("leak") == []
     assert result.of("duplicate") == []
     assert len(result.of("shared_film")) == len(halves)
+
+
+def test_a_title_that_two_films_share_makes_them_no_copies(shared: Path, tmp_path: Path) -> None:
+    """The halves of a film before a resting camera, each after the same three seconds of another film."""
+    clips = shared / "clips"
+    title = [*itertools.islice(pictures_of(clips / "bikes.mp4", width=340, height=256), 75)]
+    frames = [*pictures_of(clips / "ta_chi.mp4", width=340, height=256)]
+    parts = frames[:150], frames[150:]
+    films = [write_film(tmp_path / f"{at}.mp4", [*title, *part], rate=30) for at, part in enumerate(parts)]
+    result = audit(split("train", films[0]), split("val", films[1]), clip=None)
+    assert result.of("leak") == []
+
+
+def test_a_copy_cut_at_both_ends_is_found(shared: Path, tmp_path: Path) -> None:
+    frames = [*pictures_of(shared / "clips/basketball.mp4")]
+    film = write_film(tmp_path / "cut.mp4", frames[9:-9], rate=30)
+    result = audit(split("train", shared / "clips/basketball.mp4"), split("val", film), clip=None)
+    assert found(result) == {"leak": [["basketball.mp4", "cut.mp4"]]}
 
 
 def test_one_film_of_60_fps_among_25_stands_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -15,6 +16,10 @@ from zoo.data.audit.reading import FileLook, Job, look_at
 from zoo.data.audit.workers import look_at_all
 
 WHOLE = ((None, None),)
+
+forked = pytest.mark.skipif(
+    multiprocessing.get_start_method() != "fork", reason="the stand-in for the reader is inherited, not sent"
+)
 
 
 def reasons(jobs: list[Job], **options) -> dict[int, str]:
@@ -44,6 +49,7 @@ def test_processes_see_what_this_one_sees(jobs: list[Job]) -> None:
     assert sorted(here) == [0, 1, 2, 3, 4]
 
 
+@forked
 def test_a_crash_is_said_of_the_file_that_was_read(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "look_at", stumbling(2, lambda: os.kill(os.getpid(), signal.SIGKILL)))
     said = reasons(jobs, workers=2)
@@ -51,6 +57,7 @@ def test_a_crash_is_said_of_the_file_that_was_read(jobs: list[Job], monkeypatch:
     assert said == {0: "", 1: "", 3: "", 4: ""}
 
 
+@forked
 def test_a_file_that_takes_forever_is_given_up(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "look_at", stumbling(1, threading.Event().wait))
     said = reasons(jobs, workers=2, longest=2.0)
@@ -66,8 +73,6 @@ def test_an_error_nobody_foresaw_is_no_fault_of_the_file(jobs: list[Job], monkey
 
 
 def test_no_process_is_left_when_the_reading_stops_early(jobs: list[Job]) -> None:
-    import multiprocessing
-
     before = set(multiprocessing.active_children())
     reading = look_at_all(jobs, workers=2)
     next(reading)

@@ -19,7 +19,9 @@ from tests.zoo.data.film_formats import FILMS, write_film
 
 SEED = 300
 TIME_LIMIT = 10.0
-"""Seconds for all reads of one file."""
+"""Seconds of work on all reads of one file."""
+PATIENCE = 60.0
+"""Seconds until the process is taken to hang, on a machine that is busy with other things."""
 MEMORY_LIMIT = 2 * 1024**3
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -60,24 +62,28 @@ class Reader:
     """The other process; a new one is started when it dies."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, path: Path, starts: list[float]) -> tuple[dict | None, dict | str]:
         """What plain decoding gives, and what the zoo gives or how the process ended."""
         process = self._started()
         assert process.stdin is not None
-        process.stdin.write(json.dumps({"path": str(path), "starts": starts, "plain": True}) + "\n")
-        process.stdin.flush()
-        plain = self._answer(60)
+        process.stdin.write(json.dumps({"path": str(path), "starts": starts}).encode() + b"\n")
+        plain = self._answer(PATIENCE)
         if isinstance(plain, str):
             return None, f"plain decoding: {plain}"
-        return plain["plain"], self._answer(TIME_LIMIT)
+        return plain["plain"], self._answer(PATIENCE)
 
-    def _started(self) -> subprocess.Popen[str]:
+    def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             command = [sys.executable, "-m", "tests.zoo.data.damaged_film_reader"]
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,  # `select` sees nothing of what lies in a buffer of ours
             )
             assert self._answer(120) == {"ready": True}
         return self._process
@@ -89,7 +95,7 @@ class Reader:
         if not select.select([process.stdout], [], [], seconds)[0]:
             self.close()
             return f"hangs for more than {seconds:g} s"
-        line = process.stdout.readline()
+        line = process.stdout.readline()  # the other side writes whole lines
         return json.loads(line) if line else f"the process died with {process.wait()}"
 
     def close(self) -> None:
@@ -117,6 +123,8 @@ def verdict(reader: Reader, path: Path, sound: dict, starts: list[float]) -> Ver
         return Verdict((), 0, (answer,))
     assert plain is not None
     faults = [f"{read['start']:.2f} s: {read['failed']}" for read in answer["reads"] if "failed" in read]
+    if answer["seconds"] > TIME_LIMIT:
+        faults.append(f"takes {answer['seconds']:.0f} s")
     if answer["grown"] > MEMORY_LIMIT:
         faults.append(f"takes {answer['grown'] / 1024**3:.1f} GiB")
     refused = tuple(read["refused"] for read in answer["reads"] if "refused" in read)
@@ -136,8 +144,8 @@ def judged(read: dict, sound: dict, plain: dict) -> str | None:
         return None
     flags = [corrupt for frame, corrupt in near(plain, at) if frame == read["frame"]]
     if not flags:
-        elsewhere = [time for time, frame, _ in plain["frames"] if frame == read["frame"]]
-        if plain["frames"] and any(time is None for time, *_ in plain["frames"]):
+        elsewhere = [since for since, frame, _ in plain["frames"] if frame == read["frame"]]
+        if plain["frames"] and any(since is None for since, *_ in plain["frames"]):
             return None if elsewhere else "a frame that plain decoding does not give"
         return f"the wrong frame, of {elsewhere[0]:.2f} s" if elsewhere else "a frame that plain decoding does not give"
     return "a frame that the decoder reports as damaged" if all(flags) else None
@@ -145,11 +153,11 @@ def judged(read: dict, sound: dict, plain: dict) -> str | None:
 
 def near(film: dict, at: float) -> list[tuple[str, bool]]:
     """Frames on display within one and a half frames of a time; all that have none."""
-    frames = [(time, frame, corrupt) for time, frame, corrupt in film["frames"] if time is not None]
+    frames = [entry for entry in film["frames"] if entry[0] is not None]
     found = []
-    for number, (time, frame, corrupt) in enumerate(frames):
+    for number, (since, frame, corrupt) in enumerate(frames):
         until = frames[number + 1][0] if number + 1 < len(frames) else float("inf")
-        if time - 0.06 <= at <= max(until, time) + 0.06:
+        if since - 0.06 <= at <= max(until, since) + 0.06:
             found.append((frame, corrupt))
     return found
 

@@ -56,6 +56,12 @@ def test_target_clips_are_cropped_alike_at_their_own_scale_and_stay_pictures(tim
     assert torch.equal(from_floats, ready)
 
 
+def test_masks_are_cropped_alike_and_stay_classes() -> None:
+    pixels, masks = random_pixels(1, 3, 2, 8, 8), random_pixels(1, 2, 8, 8)
+    ready = Preprocess(CLIP)(batch_of(pixels, mask_bthw=masks)).targets["mask_bthw"]
+    assert torch.equal(ready, masks[..., 2:6, 1:7])
+
+
 def test_the_batch_given_stays_as_it_was() -> None:
     pixels, boxes = random_pixels(1, 3, 2, 8, 8), [torch.tensor([[0.0, 0, 8, 8]])]
     batch = batch_of(pixels, boxes_n4=boxes)

@@ -126,3 +126,111 @@ def test_samples_with_more_than_the_task_reads_are_fine() -> None:
 def test_the_path_of_a_target_clip_is_no_class() -> None:
     films = SimpleNamespace(samples=[Sample("a.mp4", {"clip_bcthw": "b.mp4"})], labels=[])
     assert len(open_split(films, "train")) == 1
+
+
+def test_what_a_source_notes_is_kept() -> None:
+    noted = SimpleNamespace(samples=[Sample("a.mp4")], labels=[], notes=["1 of 2 films is missing"])
+    assert open_split(noted, "train").notes == ("1 of 2 films is missing",)
+    assert open_split(source("cat"), "train").notes == ()
+
+
+def test_samples_in_memory_are_called_by_their_key() -> None:
+    samples = [Sample(b"...", {"label_b": "cow"}, key="shard.tar: 1.mp4"), Sample(b"..", {}, key="shard.tar: 2.mp4")]
+    with pytest.raises(DataError) as caught:
+        open_split(SimpleNamespace(samples=samples, labels=["cat"]), "train")
+    assert [problem.message.rpartition(" ")[2] for problem in caught.value.problems] == ["1.mp4", "2.mp4"]
+    split = Split("train", samples, ("cow",))
+    with pytest.raises(DataError, match=r"no label_b, which task 'classification' reads: shard\.tar: 2\.mp4"):
+        check_targets(split, ("label_b",), "classification")
+    other = Split("train", [replace(samples[0], media=b"...."), samples[1]], ("cow",))
+    assert fingerprint(split) != fingerprint(other)  # the content has another size
+
+
+@pytest.mark.parametrize("key", ["label_bk", "value_bk"])
+def test_numbers_have_to_be_as_many_as_labels(key: str) -> None:
+    samples = [Sample("a.mp4", {key: [1, 2]}), Sample("b.mp4", {key: [1, 2, 3]}), Sample("c.mp4", {key: [1]})]
+    with pytest.raises(DataError) as caught:
+        open_split(SimpleNamespace(samples=samples, labels=["x", "y"]), "train")
+    assert [problem.message for problem in caught.value.problems] == [
+        f"1 sample of the train split have 1 numbers at {key}, such as c.mp4; the data has 2 labels",
+        f"1 sample of the train split have 3 numbers at {key}, such as b.mp4; the data has 2 labels",
+    ]
+
+
+def pairs(folder: Path) -> Split:
+    for name in ("noisy/a.mp4", "clean/a.mp4"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"12345")
+    return Split("train", [Sample(f"{folder}/noisy/a.mp4", {"clip_bcthw": f"{folder}/clean/a.mp4"}, key="a")], ())
+
+
+def test_a_fingerprint_of_pairs_stays_when_they_move_and_changes_with_the_target(tmp_path: Path) -> None:
+    here, there = pairs(tmp_path / "here"), pairs(tmp_path / "there")
+    assert fingerprint(here) == fingerprint(there)
+    (tmp_path / "there" / "clean" / "a.mp4").write_bytes(b"123456")
+    assert fingerprint(here) != fingerprint(there)
+    (sample,) = here.samples
+    other = replace(here, samples=[replace(sample, targets={"clip_bcthw": str(tmp_path / "here" / "noisy" / "a.mp4")})])
+    assert fingerprint(here) != fingerprint(other)
+
+
+class Seen:
+    """Samples with an overview; looking at one is noted."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.all, self.looked = samples, 0
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __getitem__(self, at):
+        self.looked += 1
+        return self.all[at]
+
+    def target_keys(self):
+        return {tuple(sample.targets) for sample in self.all}
+
+    def class_names(self):
+        return {sample.targets["label_b"] for sample in self.all if "label_b" in sample.targets}
+
+    def digest(self) -> bytes:
+        return repr([(sample.key, sample.targets, sample.start, sample.end) for sample in self.all]).encode()
+
+
+def test_samples_with_an_overview_are_checked_without_looking_at_them() -> None:
+    samples = Seen([Sample(f"{at}.mp4", {"label_b": "cat"}) for at in range(100)])
+    split = open_split(SimpleNamespace(samples=samples, labels=["cat"]), "train")
+    check_targets(split, ("label_b",), "classification")
+    assert samples.looked <= 1
+
+
+def test_an_overview_hides_no_problem() -> None:
+    samples = Seen([Sample("a.mp4", {"label_b": "cat"}), Sample("b.mp4", {"label_b": "cow"}), Sample("c.mp4", {})])
+    with pytest.raises(DataError) as caught:
+        open_split(SimpleNamespace(samples=samples, labels=["cat"]), "train")
+    assert [problem.message for problem in caught.value.problems] == [
+        "class 'cow' of 1 sample of the train split is not among the training classes: b.mp4",
+        "1 of 3 samples of the train split have no targets instead of label_b, such as c.mp4",
+    ]
+
+
+def test_a_fingerprint_by_overview_follows_samples_and_sizes(tmp_path: Path) -> None:
+    def split() -> Split:
+        return Split("train", Seen(list(films(tmp_path / "films").samples)), ("cat",))
+
+    first, again, changed = split(), split(), split()
+    changed.samples.all[1] = replace(changed.samples.all[1], end=2.0)
+    assert fingerprint(first) == fingerprint(again) != fingerprint(changed)
+    before = fingerprint(first)
+    (tmp_path / "films" / "a.mp4").write_bytes(b"123456")
+    assert fingerprint(first) != before
+
+
+def test_a_shuffled_split_has_every_sample_once_in_the_seeds_order() -> None:
+    split = open_split(source(*["cat"] * 50), "train")
+    shuffled = split.shuffled(3)
+    names = [sample.media for sample in shuffled.samples]
+    assert sorted(names) == sorted(sample.media for sample in split.samples)
+    assert names == [sample.media for sample in split.shuffled(3).samples]
+    assert names != [sample.media for sample in split.samples]
+    assert [sample.media for sample in shuffled.samples[10:13]] == names[10:13]

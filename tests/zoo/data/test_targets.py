@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo.data.placement import Placement
-from zoo.data.targets import collate, encode, shape_of
+from zoo.data.targets import class_names, collate, encode, shape_of
 
 CLASSES = {"cat": 0, "dog": 1, "owl": 2}
 
@@ -58,3 +58,37 @@ def test_the_last_part_of_a_key_is_its_shape_when_it_can_be_one(key: str, shape:
 
 def test_free_text_stays_as_it_is() -> None:
     assert collate([encode({"caption": "a cat"}, CLASSES, None)]) == {"caption": ["a cat"]}
+
+
+def test_values_are_floats_also_when_written_as_whole_numbers() -> None:
+    rows = [encode({"value_b": value, "value_bk": [value, 1]}, {}, None) for value in (3, 0.5)]
+    batch = collate(rows)
+    assert (batch["value_b"].dtype, batch["value_b"].tolist()) == (torch.float32, [3.0, 0.5])
+    assert (batch["value_bk"].dtype, batch["value_bk"].tolist()) == (torch.float32, [[3.0, 1.0], [0.5, 1.0]])
+
+
+def test_probabilities_of_classes_are_floats_also_when_written_as_whole_numbers() -> None:
+    row = encode({"label_bk": [0, 1, 0]}, CLASSES, None)["label_bk"]
+    assert (row.dtype, row.tolist()) == (torch.float32, [0.0, 1.0, 0.0])
+
+
+def test_class_names_of_every_box_become_a_row_each() -> None:
+    encoded = encode({"label_nk": [["cat", "owl"], [], ["dog"]]}, CLASSES, None)["label_nk"]
+    assert encoded.tolist() == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    assert encode({"label_nk": []}, CLASSES, None)["label_nk"].shape == (0, 3)
+    assert [tuple(rows.shape) for rows in collate([{"label_nk": encoded}, {"label_nk": encoded[:1]}])["label_nk"]] == [
+        (3, 3),
+        (1, 3),
+    ]
+
+
+def test_names_are_found_in_lists_of_lists_and_not_in_paths_and_captions() -> None:
+    targets = {"label_nk": [["cat"], ["dog", "cat"]], "mask_bthw": "m.png", "clip_bcthw": "c.mp4", "caption": "an owl"}
+    assert sorted(class_names(targets)) == ["cat", "cat", "dog"]
+
+
+def test_paths_of_films_and_masks_stay_paths() -> None:
+    assert encode({"mask_bthw": "m.png", "clip_bcthw": "c.mp4"}, CLASSES, None) == {
+        "mask_bthw": "m.png",
+        "clip_bcthw": "c.mp4",
+    }

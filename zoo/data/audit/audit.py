@@ -8,8 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from zoo.data.audit.balance import balance_findings, class_counts
 from zoo.data.audit.copies import copy_findings, find_copies, shared_films
+from zoo.data.audit.duplicates import Fingerprints
 from zoo.data.audit.faults import fault_findings
 from zoo.data.audit.findings import Finding, Place, ordered
 from zoo.data.audit.label_check import Judge, LabelCheck, Labelled, check_labels
@@ -32,6 +35,8 @@ SHOWN_PLACES = 4
 
 EXAMPLES = 3
 """Films of a class that are shown."""
+
+_NOTHING = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -116,9 +121,9 @@ def audit_splits(
     progress = progress or Progress(quiet=True)
     found = survey(splits)
     with closing(StripShelf()) as shelf:
-        files, looks = _looked(found, workers, progress, shelf)
+        files, looks, prints = _looked(found, workers, progress, shelf)
         with progress.task("compare", len(looks), unit="films") as task:
-            linked = find_copies(found, files, looks, task.advance)
+            linked = find_copies(found, files, looks, prints, task.advance)
         counts = class_counts(splits)
         findings = [
             *copy_findings(found, linked),
@@ -147,20 +152,26 @@ def audit_splits(
 
 def _looked(
     found: Survey, workers: int | None, progress: Progress, shelf: StripShelf
-) -> tuple[list[FileLook], list[SpanLook]]:
-    """Look at all files; strips go on the shelf, by the number of their span."""
+) -> tuple[list[FileLook], list[SpanLook], Fingerprints]:
+    """Look at all files. Strips go on the shelf and what is compared into arrays, by the number of the span."""
     first: dict[int, int] = {}  # number of the first span of every file
     for number, used in enumerate(found.used):
         first.setdefault(used.file, number)
+    prints = Fingerprints.empty(len(found.used))
     files: dict[int, FileLook] = {}
     with progress.task("read", len(found.jobs), unit="files") as task:
         for file, look in look_at_all(found.jobs, workers):
-            for at, span in enumerate(look.spans):
-                shelf.put(first[file] + at, span.strip)
-            files[file] = replace(look, spans=tuple(replace(span, strip=b"") for span in look.spans))
+            for number, span in enumerate(look.spans, start=first[file]):
+                shelf.put(number, span.strip)
+                prints.put(number, span.hashes, span.pictures, span.contrasts)
+            files[file] = replace(look, spans=tuple(map(_without_arrays, look.spans)))
             task.advance()
     in_order = [files[file] for file in range(len(found.jobs))]
-    return in_order, [span for file in in_order for span in file.spans]
+    return in_order, [span for file in in_order for span in file.spans], prints
+
+
+def _without_arrays(span: SpanLook) -> SpanLook:
+    return replace(span, strip=b"", hashes=_NOTHING, pictures=_NOTHING)
 
 
 def _labelled(found: Survey, looks: Sequence[SpanLook], linked: Sequence[Sequence[Copy]]) -> list[Labelled]:

@@ -28,6 +28,8 @@ def class_counts(splits: Mapping[str, Split]) -> dict[str, dict[str, int]]:
         {'cat': {'val': 0}, 'dog': {'val': 1}}
     """
     counts = {name: Counter(_names(split)) for name, split in splits.items()}
+    if not any(counts.values()):
+        return {}
     classes = dict.fromkeys(label for split in splits.values() for label in split.labels)
     return {label: {name: counts[name][label] for name in splits} for label in classes}
 

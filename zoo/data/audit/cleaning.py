@@ -26,7 +26,18 @@ REMOVED = ("unreadable", "black", "contradiction", "leak", "duplicate")
 MOST_HONEST = ("test", "val", "train")
 """Of copies in several splits the one in the first of these stays: what is measured on is worth more."""
 
-_LABELS = {"label_b", "label_bk"}
+CSV, JSON_LINES = "cleaned.csv", "cleaned.jsonl"
+
+_PATHS = frozenset({"clip_bcthw", "mask_bthw"})
+_COLUMNS = {
+    "label_b": "label",
+    "label_bk": "labels",
+    "value_b": "value",
+    "clip_bcthw": "target",
+    "mask_bthw": "mask",
+    "boxes_n4": "boxes",
+}
+"""Targets that a manifest can say, and where; those of `_PATHS` are films."""
 
 
 @dataclass(frozen=True)
@@ -64,66 +75,81 @@ def emptied(audit: Audit, out: Sequence[LeftOut]) -> list[tuple[str, str]]:
     return [(split, label) for (split, label), count in gone.items() if count >= audit.counts[label][split]]
 
 
-def write_cleaned(path: Path, splits: Mapping[str, Split], out: Sequence[LeftOut], *, force: bool = False) -> int:
+def write_cleaned(folder: Path, splits: Mapping[str, Split], out: Sequence[LeftOut], *, force: bool = False) -> Path:
     """Write a manifest of what is left, for the source `manifest`.
 
     Args:
-        path: a `.csv` or `.jsonl` file.
+        folder: where `cleaned.csv` goes, or `cleaned.jsonl` where a name or a target cannot be written as CSV.
         splits: what was audited.
         out: what to leave out.
-        force: write over a file that is there.
+        force: write over a manifest that is there.
 
     Returns:
-        How many samples are in it.
+        The path of the manifest.
 
     Raises:
-        DataError: the file is there already, nothing is left, or the targets are more than a manifest can say.
+        DataError: there is one already, nothing is left, or the samples are more than a manifest can say.
     """
-    check_writable(path, splits, force=force)
+    refuse_overwriting(folder, force=force)
+    check_sayable(splits)
     gone = {(each.place.split, each.place.index) for each in out}
     rows = [
-        _row(split, index, path.parent)
+        _row(split, index, folder)
         for split in splits.values()
         for index in range(len(split))
         if (split.name, index) not in gone
     ]
     if not rows:
-        raise DataError("nothing is left for a cleaned manifest", where=Location(str(path)))
-    path.parent.mkdir(parents=True, exist_ok=True)
+        raise DataError("nothing is left for a cleaned manifest", where=Location(str(folder)))
+    in_csv = all(map(_fits_csv, rows))
+    path = folder / (CSV if in_csv else JSON_LINES)
+    folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(_csv(rows) if path.suffix == ".csv" else _json_lines(rows), encoding="utf-8", newline="")
+    partial.write_text(_csv(rows) if in_csv else _json_lines(rows), encoding="utf-8", newline="")
     os.replace(partial, path)
-    return len(rows)
+    return path
 
 
-def check_writable(path: Path, splits: Mapping[str, Split], *, force: bool) -> None:
-    """See that a cleaned manifest can be written, before films are read for hours.
+def refuse_overwriting(folder: Path, *, force: bool) -> None:
+    """See that no cleaned manifest is there, which somebody may train on.
 
     Raises:
-        DataError: as `write_cleaned`.
+        DataError: there is one, and no `force`.
     """
-    if path.exists() and not force:
-        raise DataError("it is there already", where=Location(str(path)), hint="--force writes over it")
+    for path in (folder / CSV, folder / JSON_LINES):
+        if path.exists() and not force:
+            hint = "--out names another folder, --force writes over it"
+            raise DataError("it is there already", where=Location(str(path)), hint=hint)
+
+
+def check_sayable(splits: Mapping[str, Split]) -> None:
+    """See that a manifest can say what the samples are.
+
+    Raises:
+        DataError: it cannot.
+    """
     for split in splits.values():
-        if any(not isinstance(sample.media, str) for sample in split.samples):
+        more = {key for sample in split.samples for key in sample.targets} - _COLUMNS.keys()
+        inside = any(not isinstance(sample.media, str) for sample in split.samples)
+        if more or inside:
+            what = f"has {', '.join(sorted(more))}" if more else "has films inside other files"
             raise DataError(
-                f"films of the {split.name} split lie inside other files, which a manifest cannot name",
-                hint="leave out --fix; the JSON names every finding's samples by split and index",
-            )
-        more = {key for sample in split.samples for key in sample.targets} - _LABELS
-        if more:
-            raise DataError(
-                f"the {split.name} split has {', '.join(sorted(more))}, which a manifest cannot say",
+                f"the {split.name} split {what}, which a manifest cannot say",
                 hint="leave out --fix; the JSON names every finding's samples by split and index",
             )
 
 
 def _row(split: Split, index: int, folder: Path) -> dict[str, Any]:
+    """A line of the manifest, as JSON has it."""
     sample = split.samples[index]
-    labels = list(label_names(sample.targets, split.labels))
-    several = "label_bk" in sample.targets
     row: dict[str, Any] = {"path": _path(str(sample.media), folder)}
-    row |= {"labels": labels} if several else {"label": labels[0]} if labels else {}
+    for key, value in sample.targets.items():
+        if key in ("label_b", "label_bk"):
+            labels = list(label_names({key: value}, split.labels))
+            value = labels if key == "label_bk" else labels[0]
+        elif key in _PATHS:
+            value = _path(str(value), folder)
+        row[_COLUMNS[key]] = value.tolist() if hasattr(value, "tolist") else value
     row |= {name: value for name in ("start", "end") if (value := getattr(sample, name)) is not None}
     return row | {"split": split.name}
 
@@ -135,25 +161,21 @@ def _path(media: str, folder: Path) -> str:
     return os.path.relpath(absolute, beside) if absolute.startswith(beside + os.sep) else absolute
 
 
+def _fits_csv(row: Mapping[str, Any]) -> bool:
+    """A CSV file is read line by line, its fields without the blanks around them, labels cut at semicolons."""
+    texts = [value for value in (*row.values(), *row.get("labels", ())) if isinstance(value, str)]
+    whole = all(text.isprintable() and text == text.strip() and text for text in texts)
+    return whole and "boxes" not in row and not any(";" in label for label in row.get("labels", ()))
+
+
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    columns = [
-        name for name in ("path", "label", "labels", "start", "end", "split") if any(name in row for row in rows)
-    ]
+    order = ("path", *dict.fromkeys(_COLUMNS.values()), "start", "end", "split")
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, [name for name in order if any(name in row for row in rows)], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        _refuse_unsayable(row)
         writer.writerow({**row, "labels": ";".join(row["labels"])} if "labels" in row else row)
     return text.getvalue()
-
-
-def _refuse_unsayable(row: Mapping[str, Any]) -> None:
-    """A CSV file is read line by line, its fields without the blanks around them, labels cut at semicolons."""
-    for value in (row["path"], row.get("label", ""), *row.get("labels", ())):
-        several = "labels" in row and value is not row["path"] and ";" in value
-        if value != value.strip() or len(value.splitlines()) > 1 or several or not value.isprintable():
-            raise DataError(f"{value!r} cannot be written into a CSV file", hint="use --fix cleaned.jsonl")
 
 
 def _json_lines(rows: Sequence[Mapping[str, Any]]) -> str:

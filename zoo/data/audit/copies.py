@@ -8,11 +8,9 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-
-from zoo.data.audit.duplicates import FLAT, Copy, Fingerprints, groups
+from zoo.data.audit.duplicates import Copy, Fingerprints, groups
 from zoo.data.audit.findings import Finding, Place
-from zoo.data.audit.reading import SAMPLED, FileLook, SpanLook
+from zoo.data.audit.reading import FileLook, SpanLook
 from zoo.data.audit.spans import Survey
 
 OVERLAP = 0.1
@@ -20,16 +18,15 @@ OVERLAP = 0.1
 
 
 def find_copies(
-    found: Survey, files: Sequence[FileLook], looks: Sequence[SpanLook], progress: Callable[[int], None]
+    found: Survey,
+    files: Sequence[FileLook],
+    looks: Sequence[SpanLook],
+    prints: Fingerprints,
+    progress: Callable[[int], None],
 ) -> list[list[Copy]]:
     """Sets of copies, each as the pairs that link them."""
     known = [*_in_one_file(found, looks), *_same_bytes(found, files)]
-    fingerprints = Fingerprints(
-        np.stack([look.hashes for look in looks]),
-        np.stack([look.pictures for look in looks]),
-        np.stack([_clear(look) for look in looks]),
-    )
-    similar = (copy for copy in fingerprints.find(known, progress) if not _one_file(found, copy))
+    similar = (copy for copy in prints.find(known, progress) if not _one_file(found, copy))
     copies = [*known, *similar]
     of_group = {number: place for place, group in enumerate(groups(copies, len(looks))) for number in group}
     linked: dict[int, list[Copy]] = defaultdict(list)
@@ -41,15 +38,6 @@ def find_copies(
 def _one_file(found: Survey, copy: Copy) -> bool:
     """Whether both are of one file: windows of it may well overlap."""
     return found.used[copy.one].file == found.used[copy.other].file
-
-
-def _clear(look: SpanLook) -> np.ndarray:
-    """Which of the sixteen frames can be recognised."""
-    if not look.contrasts:
-        return np.zeros(SAMPLED, bool)
-    contrasts = np.asarray(look.contrasts)
-    clear: np.ndarray = contrasts[np.linspace(0, len(contrasts) - 1, SAMPLED).round().astype(int)] >= FLAT
-    return clear
 
 
 def _same_bytes(found: Survey, files: Sequence[FileLook]) -> Iterator[Copy]:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_registry.errors import DataError, Location
+from zoo.data.audit.cleaning import check_sayable, refuse_overwriting, write_cleaned
 
 if TYPE_CHECKING:
     from zoo.data.audit.audit import Audit
     from zoo.data.audit.cleaning import LeftOut
     from zoo.data.split import Split
 
-HTML, JSON, CLEANED = "audit.html", "audit.json", "cleaned.csv"
+HTML, JSON = "audit.html", "audit.json"
 
 
 @dataclass(frozen=True)
@@ -33,36 +33,22 @@ class Files:
     fix: bool = False
     force: bool = False
 
-    @classmethod
-    def in_folder(cls, folder: Path, *, fix: bool = False, force: bool = False) -> Files:
-        """See that nothing is in the way, before films are read for hours.
+    def __post_init__(self) -> None:
+        if self.fix:  # known before films are read for hours
+            refuse_overwriting(self.folder, force=self.force)
+
+    def check(self, splits: Mapping[str, Split]) -> None:
+        """See that what is asked for can be written.
 
         Raises:
-            DataError: there is a cleaned manifest already, which somebody may train on, and no `force`.
+            DataError: a cleaned manifest of samples that a manifest cannot say.
         """
-        cleaned = folder / CLEANED
-        if fix and not force and cleaned.exists():
-            hint = "--out names another folder, --force writes over it"
-            raise DataError("it is there already", where=Location(str(cleaned)), hint=hint)
-        return cls(folder, fix, force)
-
-    @property
-    def written(self) -> list[Path]:
-        """What `write` leaves."""
-        return [self.folder / name for name in ((HTML, JSON, CLEANED) if self.fix else (HTML, JSON))]
-
-    def check_targets(self, splits: Mapping[str, Split]) -> None:
-        """See that a manifest can say what the samples are.
-
-        Raises:
-            DataError: it cannot.
-        """
-        from zoo.data.audit.cleaning import check_writable
-
         if self.fix:
-            check_writable(self.folder / CLEANED, splits, force=self.force)
+            check_sayable(splits)
 
-    def write(self, audit: Audit, splits: Mapping[str, Split], out: Sequence[LeftOut] | None) -> dict[str, Any]:
+    def write(
+        self, audit: Audit, splits: Mapping[str, Split], out: Sequence[LeftOut] | None
+    ) -> tuple[dict[str, Any], list[Path]]:
         """Write all of them.
 
         Args:
@@ -71,22 +57,24 @@ class Files:
             out: what the cleaned manifest leaves out; None without one.
 
         Returns:
-            What the JSON file holds.
+            What the JSON file holds, and the paths of all files.
         """
-        from zoo.data.audit.cleaning import write_cleaned
         from zoo.data.audit.page import as_html
         from zoo.data.audit.record import as_json
 
         self.folder.mkdir(parents=True, exist_ok=True)
         report = as_json(audit, out)
-        _write(self.folder / JSON, json.dumps(report, indent=1))
-        _write(self.folder / HTML, as_html(audit, out))
+        written = [
+            _write(self.folder / HTML, as_html(audit, out)),
+            _write(self.folder / JSON, json.dumps(report, indent=1)),
+        ]
         if out is not None:
-            write_cleaned(self.folder / CLEANED, splits, out, force=self.force)
-        return report
+            written.append(write_cleaned(self.folder, splits, out, force=self.force))
+        return report, written
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> Path:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
+    return path

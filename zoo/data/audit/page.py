@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.data.audit import black_and_frozen, duplicates, outliers
 from zoo.data.audit.audit import SHOWN, SHOWN_PLACES
 from zoo.data.audit.findings import KINDS, Finding, Kind, Place
-from zoo.data.audit.reading import SAMPLED
+from zoo.data.audit.picture_hash import SAMPLED
 from zoo.report.wording import plain, quantity
 
 if TYPE_CHECKING:

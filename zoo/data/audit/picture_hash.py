@@ -22,6 +22,9 @@ HASHED = 32
 KEPT = 16
 """Pixels on a side of the grey picture that is kept."""
 
+SAMPLED = 16
+"""Frames of a span that are looked at, spread evenly over it."""
+
 LOWEST = 8
 """Frequencies on a side that go into the hash: 64 bits."""
 
@@ -59,8 +62,8 @@ def perceptual_hashes(luma_tss: np.ndarray) -> np.ndarray:
         uint64 (T,); the first bit is the mean, then row by row of the frequencies.
 
     Example:
-        >>> ramp = np.tile(np.arange(32.0), (1, 32, 1))
-        >>> hamming(perceptual_hashes(ramp), perceptual_hashes(ramp * 0.5 + 40)).tolist()
+        >>> picture = np.random.default_rng(0).uniform(0, 100, (1, 32, 32))
+        >>> hamming(perceptual_hashes(picture), perceptual_hashes(picture * 0.5 + 40)).tolist()
         [0]
     """
     basis = _cosines(luma_tss.shape[-1])[:LOWEST]

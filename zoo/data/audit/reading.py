@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.data.audit.picture_hash import HASHED, KEPT, luma, perceptual_hashes, squared
+from zoo.data.audit.picture_hash import HASHED, KEPT, SAMPLED, luma, perceptual_hashes, squared
 from zoo.data.audit.strip import strip_jpeg
 from zoo.data.clip import View, read_views
 from zoo.data.film import open_film
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from zoo.data.clip import Clip
     from zoo_registry.protocols import Media
-
-SAMPLED = 16
-"""Frames of a span that are looked at, spread evenly over it."""
 
 HEIGHT = 96
 """Pixels in height of these frames."""
@@ -108,7 +105,7 @@ def look_at(job: Job) -> FileLook:
         300
     """
     try:
-        media = job.media if isinstance(job.media, str | bytes) else job.media.read()
+        media: Any = job.media if isinstance(job.media, str | bytes) else job.media.read()
         info = probe(media)
     except UndecodableMedia as error:
         return failed(job, error.problems[0].message)

@@ -17,6 +17,9 @@ from zoo.data.audit.reading import FileLook, Job, failed, look_at
 LONGEST = 600.0
 """Seconds that a file may take before its decoder counts as hung."""
 
+PER_SPAN = 10.0
+"""Seconds more for every further span of the file."""
+
 MOST = 16
 """Processes that are started unless more are asked for."""
 
@@ -29,7 +32,7 @@ def look_at_all(
     Args:
         jobs: the files.
         workers: processes; None takes one per core, 0 reads in this process, without protection against crashes.
-        longest: seconds that one file may take.
+        longest: seconds that a file of one span may take.
 
     Yields:
         The number of a job and what was seen, as they get done.
@@ -84,7 +87,7 @@ def _given(worker: _Worker, number: int, job: Job, longest: float) -> _Worker:
         worker.end()
         worker = _Worker()
         worker.pipe.send(job)
-    worker.at = _Task(number, job, time.monotonic() + longest)
+    worker.at = _Task(number, job, time.monotonic() + longest + PER_SPAN * (len(job.spans) - 1))
     return worker
 
 

@@ -55,7 +55,7 @@ def cutout(
     size: Annotated[float, Range(gt=0, le=1)] = 0.5,
     holes: Annotated[int, Range(ge=1, le=64)] = 1,
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,
-    value: Value = 0.0,
+    value: Value = 0,
 ) -> Augment:
     """Erase squares of one size, the same in every frame (DeVries and Taylor 2017).
 

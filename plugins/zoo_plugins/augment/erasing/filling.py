@@ -12,9 +12,10 @@ from torch import Generator, Tensor
 from zoo_registry import ClipSpec, Range
 from zoo_registry.errors import ParameterError
 
-Unit = Annotated[float, Range(ge=0, le=1)]
-Value = Unit | tuple[Unit, Unit, Unit] | Literal["mean", "random"]
-"""A grey, a colour, the mean that the model's preprocessing takes away, or noise around it."""
+Level = Annotated[float, Range(ge=0, le=255)]
+Value = Level | tuple[Level, Level, Level] | Literal["mean", "random"]
+"""A grey, a colour, the mean that the model's preprocessing takes away, or noise around it; levels are 0..255, also
+for clips of floats."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def filling(value: Value, clip: ClipSpec | None) -> Filling:
     """
     if isinstance(value, str):
         if clip is None:
-            raise ParameterError(f"value: {value} needs a model that takes clips", hint="write a number from 0 to 1")
+            raise ParameterError(f"value: {value} needs a model that takes clips", hint="write a number from 0 to 255")
         return Filling(clip.mean, clip.std if value == "random" else None)
-    return Filling(tuple(value) if isinstance(value, list | tuple) else (value,) * 3)
+    colour = value if isinstance(value, list | tuple) else (value,) * 3
+    return Filling(tuple(level / 255 for level in colour))

@@ -103,7 +103,7 @@ def random_erasing(
     p: Annotated[float, Range(ge=0, le=1)] = 0.5,
     scale: tuple[Part, Part] = (0.02, 0.33),
     ratio: tuple[Ratio, Ratio] = (0.3, 3.3),
-    value: Value = 0.0,
+    value: Value = 0,
     per_frame: bool = False,
 ) -> Augment:
     """Erase a rectangle of random area, shape and place, the same in every frame (Zhong et al. 2020).
@@ -116,9 +116,9 @@ def random_erasing(
         p: probability for each sample.
         scale: least and greatest part of the area.
         ratio: least and greatest height / width.
-        value: what erased pixels show, for clips of bytes and of floats alike: a grey 0..1 (0 is black), a colour
-            [R, G, B] in 0..1, `mean` (the colour that preprocessing turns into 0) or `random` (noise with the mean and
-            standard deviation of the preprocessing, cut off at black and white, the same in every frame).
+        value: what erased pixels show, for clips of bytes and of floats alike: a grey 0..255 (0 is black), a colour
+            [R, G, B] in 0..255, `mean` (the colour that preprocessing turns into 0) or `random` (noise with the mean
+            and standard deviation of the preprocessing, cut off at black and white, the same in every frame).
         per_frame: draw another rectangle, and other noise, for every frame.
 
     Raises:

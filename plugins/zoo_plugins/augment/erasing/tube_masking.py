@@ -56,7 +56,7 @@ def tube_masking(
     patch: Annotated[int, Range(ge=1)] = 16,
     ratio: Annotated[float, Range(ge=0, le=1)] = 0.75,
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,
-    value: Value = 0.0,
+    value: Value = 0,
 ) -> Augment:
     """Erase a fixed part of the patches, the same in every frame: the tubes of VideoMAE (Tong et al. 2022, 3.3).
 

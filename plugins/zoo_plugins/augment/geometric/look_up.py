@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,34 +21,40 @@ class _Outside:
     inside_bhw: Tensor
     border: Border
 
-    def hides(self, pixels_bphw: Tensor, fill_p11: Tensor | None) -> Tensor:
-        """Pixels with the fill, 0 if None, where they come from outside; overwrites them."""
+    def hide(self, pixels_bphw: Tensor, fill_p11: Tensor | None) -> None:
+        """Put the fill, 0 if None, where pixels come from outside."""
         inside = self.inside_bhw[:, None].to(pixels_bphw.dtype)
-        shown = pixels_bphw.mul_(inside)
-        return shown if fill_p11 is None else shown.add_(fill_p11 * (1 - inside))
+        pixels_bphw.mul_(inside)
+        if fill_p11 is not None:
+            pixels_bphw.add_(fill_p11 * (1 - inside))
 
 
-def look_up(clip_bcthw: Tensor, stages: Sequence[Stage], interpolation: Interpolation, *, is_class: bool) -> Tensor:
-    """The clips after all stages, every pixel looked up once in the clips that came in.
+def look_up(
+    clip_bcthw: Tensor, stages: Sequence[Stage], interpolation: Interpolation, moved_bcthw: Tensor, *, is_class: bool
+) -> None:
+    """Fill in the clips after all stages, every pixel looked up once in the clips that came in.
 
     Args:
         clip_bcthw: uint8 0..255 or float 0..1, or the classes of pixels as integers.
         stages: drawn for these clips, in their order.
         interpolation: `nearest` takes a pixel as it is, `bilinear` mixes four.
+        moved_bcthw: what is filled in, contiguous, of the same type.
         is_class: never mix, and fill with `Border.mask_fill`.
     """
     is_nearest = is_class or interpolation == "nearest" or all(map(_keeps_whole_pixels, stages))
     x_bhw, y_bhw, hidden = _points(stages, clip_bcthw, is_nearest)
-    planes_bphw = clip_bcthw.flatten(1, 2)
-    take = _nearest(planes_bphw, x_bhw, y_bhw) if is_nearest else _bilinear(planes_bphw, x_bhw, y_bhw)
-    outsides = [(outside, _fill(outside.border, clip_bcthw, is_class)) for outside in hidden]
-    moved = planes_bphw.new_empty(*planes_bphw.shape[:2], *stages[-1].size)
-    for planes in [slice(None)] if is_nearest else _pieces(planes_bphw, stages[-1].size):
-        pixels = take(planes)
+    outsides = [(outside, fill_of(outside.border, clip_bcthw, is_class)) for outside in hidden]
+    planes_bphw, moved_bphw = clip_bcthw.flatten(1, 2), moved_bcthw.flatten(1, 2)
+    if is_nearest:
+        _nearest(planes_bphw, x_bhw, y_bhw, moved_bphw)
         for outside, fill_p11 in outsides:
-            pixels = outside.hides(pixels, None if fill_p11 is None else fill_p11[planes])
-        moved[:, planes] = _stored(pixels, clip_bcthw)
-    return moved.unflatten(1, clip_bcthw.shape[1:3])
+            outside.hide(moved_bphw, fill_p11)
+        return
+    for planes in _pieces(planes_bphw, stages[-1].size):
+        pixels = _bilinear(planes_bphw[:, planes], x_bhw, y_bhw)
+        for outside, fill_p11 in outsides:
+            outside.hide(pixels, None if fill_p11 is None else fill_p11[planes])
+        moved_bphw[:, planes] = _stored(pixels, clip_bcthw)
 
 
 def _pieces(planes_bphw: Tensor, size: tuple[int, int]) -> list[slice]:
@@ -152,36 +158,24 @@ def _folded(at: Tensor, low: Tensor, high: Tensor, mode: PaddingMode) -> Tensor:
     return at.clamp(low + 0.5, high - 0.5)
 
 
-def _nearest(planes_bphw: Tensor, x_bhw: Tensor, y_bhw: Tensor) -> Callable[[slice], Tensor]:
+def _nearest(planes_bphw: Tensor, x_bhw: Tensor, y_bhw: Tensor, moved_bphw: Tensor) -> None:
     height, width = planes_bphw.shape[-2:]
     # Beyond the picture something else is filled in: any pixel will do.
     x_bhw, y_bhw = (x_bhw - 0.5).clamp_(0, width - 1), (y_bhw - 0.5).clamp_(0, height - 1)
-    index_b1n = (y_bhw.round() * width + x_bhw.round()).flatten(1).long()[:, None]
-    planes_bpn = planes_bphw.flatten(2)
-
-    def take(planes: slice) -> Tensor:
-        some_bpn = planes_bpn[:, planes]
-        looked_up = some_bpn.gather(2, index_b1n.expand(-1, some_bpn.shape[1], -1))
-        return looked_up.unflatten(2, x_bhw.shape[1:])
-
-    return take
+    index_bhw = y_bhw.round_().mul_(width).add_(x_bhw.round_()).long()
+    index_bpn = index_bhw.flatten(1)[:, None].expand(-1, planes_bphw.shape[1], -1)
+    torch.gather(planes_bphw.flatten(2), 2, index_bpn, out=moved_bphw.flatten(2))
 
 
-def _bilinear(planes_bphw: Tensor, x_bhw: Tensor, y_bhw: Tensor) -> Callable[[slice], Tensor]:
+def _bilinear(planes_bphw: Tensor, x_bhw: Tensor, y_bhw: Tensor) -> Tensor:
     height, width = planes_bphw.shape[-2:]
-    grid_bhw2 = torch.stack([x_bhw * (2 / width) - 1, y_bhw * (2 / height) - 1], -1)
-
-    def take(planes: slice) -> Tensor:
-        some_bphw = planes_bphw[:, planes]
-        some_bphw = some_bphw if some_bphw.is_floating_point() else some_bphw.float()
-        grid = grid_bhw2.to(some_bphw.dtype)
-        return grid_sample(some_bphw, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-    return take
+    floats_bphw = planes_bphw if planes_bphw.is_floating_point() else planes_bphw.float()
+    grid_bhw2 = torch.stack([x_bhw * (2 / width) - 1, y_bhw * (2 / height) - 1], -1).to(floats_bphw.dtype)
+    return grid_sample(floats_bphw, grid_bhw2, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _fill(border: Border, clip_bcthw: Tensor, is_class: bool) -> Tensor | None:
-    """(C * T, 1, 1) on the clips' device, in their units; None for 0."""
+def fill_of(border: Border, clip_bcthw: Tensor, is_class: bool) -> Tensor | None:
+    """What a border is filled with, (C * T, 1, 1) on the clips' device, in their units; None for 0."""
     channels, frames = clip_bcthw.shape[1:3]
     if is_class:
         values: tuple[float, ...] = (border.mask_fill,)

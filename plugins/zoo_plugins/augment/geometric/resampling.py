@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from zoo_plugins.augment.geometric.look_up import look_up
+from zoo_plugins.augment.geometric.look_up import fill_of, look_up
 from zoo_plugins.augment.geometric.stage import Interpolation, Stage
 
 Matrix = list[list[float]]
@@ -37,6 +37,27 @@ class Cut:
         part = clip_cthw[..., self.top : self.top + self.height, self.left : self.left + self.width]
         turned = [axis for axis, is_turned in ((-2, self.upside_down), (-1, self.mirrored)) if is_turned]
         return part.flip(turned) if turned else part
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Moved by whole pixels, with something else seen beside it."""
+
+    down: int
+    right: int
+
+    def of(self, clip_cthw: Tensor, fill_p11: Tensor | None, moved_cthw: Tensor) -> None:
+        """Fill in the moved clip."""
+        if fill_p11 is None:
+            moved_cthw.zero_()
+        else:
+            moved_cthw.copy_(fill_p11.view(*clip_cthw.shape[:2], 1, 1))
+        to, at = [], []
+        for shift, there, here in zip((self.down, self.right), clip_cthw.shape[2:], moved_cthw.shape[2:], strict=True):
+            start, end = max(0, shift), min(here, there + shift)
+            to.append(slice(start, max(start, end)))
+            at.append(slice(start - shift, max(start, end) - shift))
+        moved_cthw[:, :, to[0], to[1]] = clip_cthw[:, :, at[0], at[1]]
 
 
 def resample(
@@ -66,6 +87,8 @@ def resample(
         if isinstance(way, Cut):
             part = way.of(clip_cthw)
             moved[row].copy_(part if part.shape[-2:] == size else resize(part, size))
+        elif isinstance(way, Shift):
+            way.of(clip_cthw, fill_of(stages[0].border, clip_bcthw, is_class), moved[row])
         elif is_cpu:  # one by one they stay in the cache
             _look_up_rows(clip_bcthw, stages, [row], way, interpolation, is_class, moved)
         else:
@@ -89,22 +112,34 @@ def _look_up_rows(
         replace(stage, to_input_b33=stage.to_input_b33[rows], inside_b4=stage.inside_b4[rows]) for stage in stages
     ]
     if len(rows) == 1:
-        part, place = clip_bcthw[rows[0] : rows[0] + 1], slice(rows[0], rows[0] + 1)
+        place: slice | Tensor = slice(rows[0], rows[0] + 1)
+    elif len(rows) == len(clip_bcthw):
+        place = slice(None)
     else:
         place = torch.tensor(rows).to(clip_bcthw.device, non_blocking=True)
-        part = clip_bcthw if len(rows) == len(clip_bcthw) else clip_bcthw[place]
+    part = clip_bcthw[place]
     if split:
         part = resample(part, chosen[:split], interpolation, is_class=is_class)
         moved[place] = resample(part, chosen[split:], interpolation, is_class=is_class)
+    elif isinstance(place, slice):
+        look_up(part, chosen, interpolation, moved[place], is_class=is_class)
     else:
-        moved[place] = look_up(part, chosen, interpolation, is_class=is_class)
+        some = moved.new_empty(len(rows), *moved.shape[1:])
+        look_up(part, chosen, interpolation, some, is_class=is_class)
+        moved[place] = some
 
 
-def _way(matrices: Sequence[Matrix], stages: Sequence[Stage], row: int, is_class: bool, exact: float) -> Cut | int:
-    """The cut that is all that happens to a sample, or after how many stages to split before pixels are looked up."""
+def _way(
+    matrices: Sequence[Matrix], stages: Sequence[Stage], row: int, is_class: bool, exact: float
+) -> Cut | Shift | int:
+    """All that happens to a sample if that is simple, else after how many stages to split before looking pixels up."""
     cut = _cut(matrices, stages, row, 0 if is_class else 1, exact)
     if cut is not None:
         return cut
+    if len(stages) == 1 and stages[0].border.padding_mode == "constant":
+        (a, b, left), (c, d, top), last = matrices[0]
+        if [a, b, c, d, *last] == [1, 0, 0, 1, 0, 0, 1] and max(abs(v - round(v)) for v in (left, top)) <= exact:
+            return Shift(-round(top), -round(left))
     # Looked-up pixels are not antialiased: a window that becomes smaller is resized by itself.
     for number, (stage, matrix) in enumerate(zip(stages, matrices, strict=True)):
         if stage.resizes and not is_class and max(matrix[0][0], matrix[1][1]) > 1 + _EXACT:

@@ -26,10 +26,16 @@ class Cuboid:
         """How many pixels of how many frames it has."""
         return (self.frames[1] - self.frames[0]) * (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
-    def of(self, scale: Fraction) -> tuple[slice, slice, slice, slice]:
-        """Index of the part in a clip (C, T, H, W) that has `scale` pixels for each of the input clip."""
-        rows, columns = (slice(round(a * scale), round(b * scale)) for a, b in (self.rows, self.columns))
-        return slice(None), slice(*self.frames), rows, columns
+    def of(self, scale: Fraction, time: Fraction) -> tuple[slice, slice, slice, slice]:
+        """Index of the part in a clip (C, T, H, W).
+
+        Args:
+            scale: how many pixels that clip has for each of the input clip.
+            time: how many frames it has for each of the input clip.
+        """
+        scaled = ((self.frames, time), (self.rows, scale), (self.columns, scale))
+        frames, rows, columns = (slice(round(first * by), round(last * by)) for (first, last), by in scaled)
+        return slice(None), frames, rows, columns
 
 
 def draw_rectangles(sides: Sequence[float], height: int, width: int, generator: Generator) -> list[tuple[Span, Span]]:

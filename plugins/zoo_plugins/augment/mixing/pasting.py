@@ -36,15 +36,16 @@ def exchanged(
         classes: number of classes, as of `mixed_targets`.
         name: of the augmentation, for messages.
     """
-    pixels = batch.inputs[CLIP][0, 0].numel()
-    share_b = torch.tensor([1 - cuboid.volume / pixels for cuboid in cuboids], dtype=torch.float64)
-    pairs = Pairs(partners, share_b)
+    frames, height, width = batch.inputs[CLIP].shape[2:]
+    left = [1 - cuboid.volume / (frames * height * width) for cuboid in cuboids]
+    pairs = Pairs(partners, torch.tensor(left, dtype=torch.float64))
 
     def paste(clip_bcthw: Tensor, scale: Fraction) -> Tensor:
-        pasted = clip_bcthw.clone()
+        pasted, time = clip_bcthw.clone(), Fraction(clip_bcthw.shape[2], frames)
         for row, (partner, cuboid) in enumerate(zip(partners, cuboids, strict=True)):
             if cuboid.volume:
-                pasted[row][cuboid.of(scale)] = clip_bcthw[partner][cuboid.of(scale)]
+                part = cuboid.of(scale, time)
+                pasted[row][part] = clip_bcthw[partner][part]
         return pasted
 
     return put_together(batch, pairs, paste, classes, name)

@@ -21,3 +21,7 @@ class PixelNoise:
         """New noise for as many values."""
         noise = torch.empty_like(values)
         return noise if self._generator is None else noise.normal_(generator=self._generator)
+
+    def poisson(self, rates: Tensor) -> Tensor:
+        """How often something happened that happens so often on average, for every value."""
+        return torch.poisson(rates, generator=self._generator)

@@ -1,0 +1,167 @@
+"""What compression as a film leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import pad
+
+from zoo_plugins.augment.degradation.drawn import Degradation, in_order, log_uniform, whole
+from zoo_plugins.augment.degradation.on_cpu import as_bytes_on_cpu
+from zoo_registry import Range
+from zoo_registry.errors import ParameterError
+from zoo_registry.protocols import Augment
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+Encoder = Literal["libx264", "libx265", "mpeg4", "mpeg2video"]
+_DECODERS = {"libx264": "h264", "libx265": "hevc", "mpeg4": "mpeg4", "mpeg2video": "mpeg2video"}
+_WITH_CRF = ("libx264", "libx265")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How much a film may cost.
+
+    Attributes:
+        crf: constant rate factor of x264 and x265: 0 is lossless or nearly so, 51 the worst.
+        bitrate: in kbit/s, when there is no constant rate factor.
+    """
+
+    crf: int | None = None
+    bitrate: float | None = None
+
+
+def video_codec(clip_cthw: Tensor, rate: Rate, encoder: Encoder = "libx264", fps: float = 25.0) -> Tensor:
+    """The whole clip encoded as a film, in memory, and decoded again; YUV 4:2:0 of 8 bits in between.
+
+    Sides are made even, as 4:2:0 needs, by repeating the last row and column, which are cut off again.
+
+    Args:
+        clip_cthw: RGB, uint8 0..255 or float 0..1.
+        rate: how much the film may cost.
+        encoder: FFmpeg's name.
+        fps: frame rate of the film, which says what a bitrate is worth.
+    """
+
+    def encode_and_decode(frames_tchw: Tensor) -> Tensor:
+        height, width = frames_tchw.shape[-2:]
+        even_tchw = (
+            pad(frames_tchw, [0, width % 2, 0, height % 2], mode="replicate")
+            if height % 2 or width % 2
+            else frames_tchw
+        )
+        pictures = [
+            torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)[:, :height, :width]
+            for frame in _decoded(_encoded(even_tchw, rate, encoder, fps), encoder)
+        ]
+        return torch.stack(pictures)
+
+    return as_bytes_on_cpu(clip_cthw, encode_and_decode)
+
+
+def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> Iterator[bytes]:
+    """The packets of a film, in decoding order."""
+    from av import VideoCodecContext, VideoFrame
+
+    context = VideoCodecContext.create(encoder, "w")
+    context.height, context.width = frames_tchw.shape[-2:]
+    context.pix_fmt = "yuv420p"
+    context.framerate = Fraction(fps).limit_denominator(1001)
+    context.time_base = 1 / context.framerate
+    context.thread_count = 1  # workers share the cores, and the result must not depend on their number
+    if rate.crf is not None:
+        context.options = {"crf": str(rate.crf), "preset": "veryfast"}
+    else:
+        context.bit_rate = round((rate.bitrate or 0) * 1000)
+    if encoder == "libx265":
+        context.options = {**context.options, "x265-params": "log-level=error:pools=none:frame-threads=1"}
+    for number, picture_hwc in enumerate(frames_tchw.permute(0, 2, 3, 1).contiguous().numpy()):
+        frame = VideoFrame.from_ndarray(picture_hwc, format="rgb24")
+        frame.pts, frame.time_base = number, context.time_base
+        for packet in context.encode(frame):
+            yield bytes(packet)
+    for packet in context.encode(None):
+        yield bytes(packet)
+
+
+def _decoded(packets: Iterator[bytes], encoder: Encoder) -> Iterator[VideoFrame]:
+    """The frames of a film, in the order in which they are shown."""
+    from av import Packet, VideoCodecContext
+
+    context = VideoCodecContext.create(_DECODERS[encoder], "r")
+    context.thread_count = 1
+    for packet in packets:
+        yield from context.decode(Packet(packet))
+    yield from context.decode(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoCodec(Degradation[Rate]):
+    """See `random_video_codec`."""
+
+    encoder: Encoder
+    crf: tuple[int, int] | None
+    bitrate: tuple[float, float] | None
+    fps: float
+
+    def draw(self, clip_bcthw: Tensor, generator: Generator) -> Sequence[Rate]:
+        """What each sample may cost."""
+        count = len(clip_bcthw)
+        if self.bitrate:
+            return [Rate(bitrate=kbit) for kbit in log_uniform(count, *self.bitrate, generator)]
+        return [Rate(crf=crf) for crf in whole(count, *(self.crf or (18, 40)), generator)]
+
+    def degrade(self, clip_cthw: Tensor, drawn: Rate) -> Tensor:
+        """The clip as a film."""
+        return video_codec(clip_cthw, drawn, self.encoder, self.fps)
+
+
+def random_video_codec(
+    *,
+    codec: Encoder = "libx264",
+    crf: tuple[Annotated[int, Range(ge=0, le=51)], Annotated[int, Range(ge=0, le=51)]] | None = None,
+    bitrate: tuple[Annotated[float, Range(gt=0)], Annotated[float, Range(gt=0)]] | None = None,
+    fps: Annotated[float, Range(gt=0)] = 25.0,
+    p: Annotated[float, Range(ge=0, le=1)] = 1.0,
+) -> Augment:
+    """Encode whole clips as films, in memory, and decode them again; target clips stay clean.
+
+    It is done on the CPU: batches on a GPU are copied there and back, and the step waits for it. `where: worker` has it
+    done before they get there.
+
+    Args:
+        codec: encoder: `libx264` (H.264), `libx265` (H.265), `mpeg4` (MPEG-4 part 2), `mpeg2video`.
+        crf: least and greatest constant rate factor of H.264 and H.265, whole numbers; [18, 40] when neither this nor a
+            bitrate is given. MPEG-4 and MPEG-2 need a bitrate.
+        bitrate: least and greatest in kbit/s; the logarithm is uniform.
+        fps: frame rate of the film, which says what a bitrate is worth.
+        p: probability for each sample.
+
+    Raises:
+        ParameterError: both rates, none where one is needed, a pair in the wrong order, or an encoder that PyAV's
+            FFmpeg lacks.
+    """
+    import av
+
+    if crf and bitrate:
+        raise ParameterError("video_codec has both a crf and a bitrate", hint="leave one of them out")
+    if not bitrate and codec not in _WITH_CRF:
+        raise ParameterError(
+            f"{codec} has no constant rate factor", hint="give a bitrate, such as bitrate: [100, 1000]"
+        )
+    for name, pair in {"crf": crf, "bitrate": bitrate}.items():
+        if pair:
+            in_order(name, *pair)
+    if codec not in av.codec.codecs_available:
+        raise ParameterError(
+            f"the FFmpeg of PyAV {av.__version__} has no encoder {codec}",
+            hint="choose another codec, or install the PyAV wheel from PyPI, which has it",
+        )
+    return VideoCodec(encoder=codec, crf=crf, bitrate=bitrate, fps=fps, p=p)
