@@ -21,7 +21,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from zoo.cli import COMMANDS, cli
+from zoo.cli import cli
 from zoo.recipe import schema
 from zoo_registry import entries, errors, hookspecs
 from zoo_registry.catalog import catalog
@@ -227,15 +227,21 @@ def _subclasses(cls: type) -> Iterator[Any]:
 
 def commands() -> str:
     """What `zoo COMMAND --help` prints, for every command."""
-    parts = []
-    parent = click.Context(cli, info_name="zoo", help_option_names=["-h", "--help"])
-    for name in COMMANDS:
-        command = cli.get_command(parent, name)
+    return "\n\n".join(_helps(click.Context(cli, info_name="zoo", help_option_names=["-h", "--help"])))
+
+
+def _helps(parent: click.Context) -> Iterator[str]:
+    group = parent.command
+    assert isinstance(group, click.Group)
+    for name in group.list_commands(parent):
+        command = group.get_command(parent, name)
         if command is None:
             continue
         context = click.Context(command, info_name=name, parent=parent, terminal_width=88, max_content_width=88)
-        parts += [f"## `zoo {name}`", f"```text\n{command.get_help(context)}\n```"]
-    return "\n\n".join(parts)
+        yield f"## `{context.command_path}`"
+        yield f"```text\n{command.get_help(context)}\n```"
+        if isinstance(command, click.Group):
+            yield from _helps(context)
 
 
 def tree() -> str:

@@ -155,6 +155,22 @@ def test_an_augmentation_that_writes_to_its_batch_is_found():
         with_change(change).test_leaves_the_batch_it_was_given_alone()
 
 
+def test_an_augmentation_that_forgets_the_masks_is_found():
+    def crop(batch, generator):
+        return replace(batch, inputs={"clip_bcthw": batch.inputs["clip_bcthw"][..., :8, :8]})
+
+    with pytest.raises(AssertionError, match=r"became \(3, 3, 4, 8, 8\), their masks \(3, 4, 40, 56\): move `mask_bthw`"):
+        with_change(crop).test_masks_stay_on_their_pixels()
+
+
+def test_an_augmentation_that_makes_bytes_of_floats_is_found():
+    def to_bytes(batch, generator):
+        return replace(batch, inputs={"clip_bcthw": (batch.inputs["clip_bcthw"] * 255).to(torch.uint8)})
+
+    with pytest.raises(AssertionError, match=r"float clips of 0\.\.1 went in, torch\.uint8 came out"):
+        with_change(to_bytes).test_takes_floats_too()
+
+
 def test_an_augmentation_that_draws_from_elsewhere_is_found():
     def change(batch, generator):
         clips = batch.inputs["clip_bcthw"].float() / 255

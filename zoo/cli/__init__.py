@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
+from zoo.cli.table import TableOfCommands
 from zoo_registry.errors import ZooError
 
 COMMANDS = {
@@ -25,38 +25,6 @@ COMMANDS = {
 """Every command: the module that holds it and what `zoo --help` says of it."""
 
 
-class Commands(click.Group):
-    """A group that knows its commands' names and summaries, and imports one only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of a first day with the zoo."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command itself; imports its module."""
-        if name not in COMMANDS:
-            return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which ones are near."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from zoo_registry.names import nearest
-
-            near = nearest(args[0], COMMANDS)
-            hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else "see zoo --help"
-            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-
-
 def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
         from zoo_registry import __version__
@@ -66,7 +34,8 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
 
 
 @click.group(
-    cls=Commands,
+    cls=TableOfCommands,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with:  zoo run quickstart",
 )

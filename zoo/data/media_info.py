@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from av.audio.stream import AudioStream
 from av.stream import Stream
 
-from zoo.data.film import open_film
+from zoo.data.film import Media, open_film
 from zoo.data.frames import frames_at
 from zoo.data.orientation import Orientation
 
@@ -44,11 +43,11 @@ class MediaInfo:
         return f"{self.path}: {self.codec} {self.width}x{self.height}{turned}, {time}, {self.audio or 'no sound'}"
 
 
-def probe(path: str | os.PathLike[str]) -> MediaInfo:
+def probe(media: Media) -> MediaInfo:
     """Look into a media file; its first frame is decoded, so what passes can be read.
 
     Args:
-        path: a film or picture.
+        media: a film or picture: a path, a URI, bytes, or a file object.
 
     Raises:
         UndecodableMedia: with the file and the reason.
@@ -57,7 +56,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         >>> print(probe("film.mp4"))                                              # doctest: +SKIP
         film.mp4: h264 340x256, 300 frames, 10.00 s at 30 fps, aac 44100 Hz, 2 channels
     """
-    with open_film(path) as film:
+    with open_film(media) as film:
         timeline, video = film.timeline, film.video
         frame = next(frames_at(film, [timeline.origin]))
         orientation = Orientation.of(frame)

@@ -82,7 +82,8 @@ def by_file(film: Tensor, codec: str, options: dict[str, str], bit_rate: int | N
 @pytest.mark.parametrize("crf", [18, 40])
 def test_a_film_is_what_comes_out_of_a_file(film, crf):
     assert torch.equal(
-        video_codec(film, Rate(crf=crf)), by_file(film, "libx264", {"crf": str(crf), "preset": "veryfast"})
+        video_codec(film, Rate(crf=crf)),
+        by_file(film, "libx264", {"crf": str(crf), "preset": "veryfast", "mbtree": "0"}),
     )
 
 
@@ -127,6 +128,13 @@ def test_rates_are_drawn_from_their_ranges():
     assert 10 <= rates.min() < 11
     assert 900 < rates.max() <= 1000
     assert abs(float((rates < 100).float().mean()) - 0.5) < 0.04  # the middle of the logarithms
+
+
+def test_small_films_come_out_the_same_every_time():
+    """x264's macroblock tree does not keep to this: of some hundred such calls with it several differ."""
+    noise = torch.randint(0, 256, (3, 4, 48, 64), dtype=torch.uint8, generator=seeded(3))
+    outcomes = {video_codec(noise, Rate(crf=crf)).numpy().tobytes() for _ in range(60) for crf in (18, 30, 39)}
+    assert len(outcomes) == 3
 
 
 @pytest.mark.parametrize("build", [random_jpeg, random_video_codec])

@@ -75,12 +75,13 @@ def plain_frames(path: str) -> dict:
     size: tuple[int, int] | None = None
     began = time.monotonic()
     wrong = 0
+    earliest = float("inf")
     try:
         with av.open(path, metadata_errors="ignore") as container:
             stream = container.streams.best("video")
             context = stream.codec_context
             if max(context.width, context.height) > 5000:
-                return {"size": None, "frames": [], "errors": 1}
+                return {"size": None, "frames": [], "errors": 1, "late": 0.0}
             context.thread_count = 1
             rate = float(stream.average_rate or stream.guessed_rate or 25)
             clock = container.format.name != "avi"
@@ -90,6 +91,8 @@ def plain_frames(path: str) -> dict:
                 packet = next(packets, None)
                 if packet is None:
                     break
+                if packet.size and packet.pts is not None and packet.time_base is not None:
+                    earliest = min(earliest, float(packet.pts * packet.time_base))
                 if packet.size > PLACEHOLDER and packet.dts is not None:
                     stored.append(packet.dts)
                 try:
@@ -104,11 +107,15 @@ def plain_frames(path: str) -> dict:
             if not clock:  # AVI knows no times but places; sorting them undoes the order of decoding
                 places = sorted(stored) if len(stored) == len(frames) else range(len(frames))
                 frames = [(place / rate, *rest) for place, (_, *rest) in zip(places, frames, strict=True)]
+                if len(stored) != stream.frames:  # file and index disagree: both are as good a clock
+                    frames = [(None, *rest) for _, *rest in frames]
     except (av.error.FFmpegError, ValueError, AttributeError, MemoryError):
         wrong += 1
     first = min((time for time, *_ in frames if time is not None), default=0.0)
     shifted = [(None if time is None else time - first, *rest) for time, *rest in frames]
-    return {"size": size, "frames": shifted, "errors": wrong}
+    # Where the first packets cannot be decoded, they or the first frame may be called the beginning.
+    late = max(0.0, first - earliest) if frames and earliest < float("inf") else 0.0
+    return {"size": size, "frames": shifted, "errors": wrong, "late": late}
 
 
 if __name__ == "__main__":

@@ -142,7 +142,8 @@ def judged(read: dict, sound: dict, plain: dict) -> str | None:
     at = read["start"]
     if any(frame == read["frame"] for frame, _ in near(sound, at)):
         return None
-    flags = [corrupt for frame, corrupt in near(plain, at) if frame == read["frame"]]
+    shown = [*near(plain, at), *near(plain, at - plain["late"])]
+    flags = [corrupt for frame, corrupt in shown if frame == read["frame"]]
     if not flags:
         elsewhere = [since for since, frame, _ in plain["frames"] if frame == read["frame"]]
         if plain["frames"] and any(since is None for since, *_ in plain["frames"]):

@@ -17,8 +17,10 @@ from zoo.data.draws import frame_draws
 from zoo.data.film import open_film
 from zoo.data.placement import evaluation_placement
 from zoo.data.slots import segments
+from zoo.recipe import load_recipe
+from zoo.runner.pipeline import change_clip
 from zoo_registry import ClipSpec
-from zoo_registry.errors import DataError
+from zoo_registry.errors import DataError, RecipeError
 from zoo_registry.protocols import Sample
 
 SAMPLINGS = ("dense", "segments", "keyframes")
@@ -284,3 +286,26 @@ def test_a_film_is_decoded_once_for_all_its_crops(numbered_film: WriteFilm, monk
     loader = Loader(split, inputs=("clip_bcthw",), clip=clip, batch=1, crops=3, train=False, workers=0)
     list(loader.epoch(0))
     assert asked == [4]
+
+
+# ------------------------------------------------------------------------------------------------------------ recipes
+
+RECIPE = {
+    "zoo": 1,
+    "task": "classification",
+    "model": "torchvision/r3d_18",
+    "data": {"views": 10, "crops": 3, "clip": {"sampling": "segments"}},
+}
+
+
+def test_a_recipe_says_how_clips_are_sampled_and_cropped() -> None:
+    data = load_recipe(RECIPE).schema.data
+    assert (data.views, data.crops, data.clip.sampling) == (10, 3, "segments")
+    changed = change_clip(spec(stride=2), data.clip.model_dump(exclude_none=True))
+    assert changed == spec(stride=2, sampling="segments")
+
+
+@pytest.mark.parametrize("change", ["data.crops=2", "data.clip.sampling=random"])
+def test_another_number_of_crops_or_sampling_is_refused(change: str) -> None:
+    with pytest.raises(RecipeError, match=change.partition("=")[0].rpartition(".")[2]):
+        load_recipe(RECIPE, [change])
