@@ -1,10 +1,10 @@
 """The standard chain of training on clips of 8x3x16x256x256 bytes, against torchvision v2 and kornia.
 
-    python tests/benchmarks/bench_augment.py [--threads 1,all] [--rounds 9]
+    python tests/benchmarks/bench_augment.py [--threads 1,all] [--rounds 9] [--hue 0.1]
 
-random_resized_crop 224, horizontal_flip, color_jitter (brightness, contrast and saturation of 0.4), rand_augment (2
-operations of strength 9) and what the model wants (float, mean, standard deviation). All sides get the same clips and
-draw from the same distributions, in turns, in one process:
+random_resized_crop 224, horizontal_flip, color_jitter (brightness, contrast and saturation of 0.4, and hue on request),
+rand_augment (2 operations of strength 9) and what the model wants (float, mean, standard deviation). All sides get the
+same clips and draw from the same distributions, in turns, in one process:
 
 - torchvision v2 in its natural best form: one sample after the other, uint8 (T, C, H, W), antialiased;
 - kornia in floats, as it asks for: `VideoSequential`, one draw a clip, and its `RandAugment` on all frames;
@@ -37,7 +37,7 @@ from zoo_registry.protocols import Batch
 
 CLIP = ClipSpec(frames=16, size=224, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
 SAMPLES = 8
-JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4}
+JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.0}
 PARTS = ("crop", "flip", "jitter", "rand_augment", "normalise")
 
 Side = Callable[[], Any]
@@ -95,7 +95,7 @@ def by_kornia(clip_bcthw: Tensor) -> Side:
     from kornia.augmentation.auto import RandAugment
 
     clip_steps = K.VideoSequential(
-        K.RandomResizedCrop((224, 224)), K.RandomHorizontalFlip(), K.ColorJitter(0.4, 0.4, 0.4, 0.0),
+        K.RandomResizedCrop((224, 224)), K.RandomHorizontalFlip(), K.ColorJitter(**JITTER),
         data_format="BCTHW", same_on_frame=True,
     )  # fmt: skip
     policy = RandAugment(n=2, m=9)
@@ -238,7 +238,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--threads", default="1,all", help="how many, separated by commas; all is every core")
     options.add_argument("--rounds", type=int, default=9)
+    options.add_argument("--hue", type=float, default=0.0, help="of the colour jitter")
     chosen = options.parse_args()
+    JITTER["hue"] = chosen.hue
     for threads in chosen.threads.split(","):
         on_cpu((os.cpu_count() or 1) if threads == "all" else int(threads), chosen.rounds)
     on_gpu(chosen.rounds)

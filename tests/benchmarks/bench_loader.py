@@ -5,9 +5,9 @@
     python tests/benchmarks/bench_loader.py memory       # 20,000 clips; target: memory grows by no more than 5 %
 
 The speed is measured on the real films of `../shared/data/clips` (`ZOO_SHARED` names another place), 8 x 4 frames at
-224 x 224, by the clock, in turns; the machine should have nothing else to do. Memory is what the kernel says of the
-main process and its workers together (proportional set size, so that what they share counts once), after a first
-tenth of the clips has filled all buffers.
+224 x 224, by the clock, in turns; the machine should have nothing else to do. Memory is the resident set size of the
+main process and its workers as the kernel tells it, looked at every 250 clips: the mean over the last quarter of the
+clips against the mean over the second, as buffers fill in the first and batches come and go all the time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from zoo_registry.protocols import Sample
 ROUNDS = 5
 CLIP = ClipSpec(frames=8, stride=4, size=224, resize=224)
 SMALL = ClipSpec(frames=4, stride=2, size=64)
-CLIPS, FILMS, BATCH = 20_000, 50, 20
+CLIPS, FILMS, BATCH, EVERY = 20_000, 50, 20, 250
 
 
 def real_films() -> list[Path]:
@@ -76,14 +76,16 @@ def memory() -> None:
         seen, measured = 0, []
         for batch in loader.epoch(0):
             seen += len(batch)
-            if seen % (CLIPS // 10) == 0:
-                measured.append((seen, resident(os.getpid()), [resident(child) for child in children(os.getpid())]))
+            if seen % EVERY < BATCH:
+                measured.append([resident(os.getpid()), *map(resident, children(os.getpid()))])
         loader.close()
-    print("memory in MB, proportional set size")
-    for seen, main, workers in measured:
-        print(f"  {seen:6} clips   main {main:7.1f}   workers {'  '.join(f'{one:7.1f}' for one in workers)}")
-    totals = [main + sum(workers) for _, main, workers in measured]
-    print(f"  growth from {measured[0][0]} to {measured[-1][0]} clips: {totals[-1] / totals[0] - 1:+.1%}")
+    quarters = np.array_split(np.array(measured), 4)
+    print(f"resident memory in MB, means over quarters of {CLIPS:,} clips")
+    for quarter in quarters:
+        main, *workers = quarter.mean(axis=0)
+        print(f"  main {main:7.1f}   workers {'  '.join(f'{one:7.1f}' for one in workers)}")
+    growth = quarters[3].mean(axis=0) / quarters[1].mean(axis=0) - 1
+    print(f"  growth: main {growth[0]:+.1%}   workers {'  '.join(f'{one:+.1%}' for one in growth[1:])}")
 
 
 def small_film(path: Path, seed: int) -> Path:
@@ -99,9 +101,9 @@ def small_film(path: Path, seed: int) -> Path:
 
 
 def resident(process: int) -> float:
-    """MB of a process, what it shares counted by its part."""
-    rows = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) / 1024
+    """MB of a process."""
+    rows = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith("VmRSS:")) / 1024
 
 
 def children(process: int) -> list[int]:

@@ -159,7 +159,9 @@ def test_an_augmentation_that_forgets_the_masks_is_found():
     def crop(batch, generator):
         return replace(batch, inputs={"clip_bcthw": batch.inputs["clip_bcthw"][..., :8, :8]})
 
-    with pytest.raises(AssertionError, match=r"became \(3, 3, 4, 8, 8\), their masks \(3, 4, 40, 56\): move `mask_bthw`"):
+    with pytest.raises(
+        AssertionError, match=r"became \(3, 3, 4, 8, 8\), their masks \(3, 4, 40, 56\): move `mask_bthw`"
+    ):
         with_change(crop).test_masks_stay_on_their_pixels()
 
 

@@ -5,7 +5,6 @@ sources -> splits and labels -> model (and the weights it starts from) -> losses
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,7 +82,7 @@ class Pipeline:
 
         data, run = self.recipe.data, self.recipe.run
         return Loader(
-            _shuffled(self.splits[split], run.seed) if shuffled else self.splits[split],
+            self.splits[split].shuffled(run.seed) if shuffled else self.splits[split],
             inputs=self.listed.model.inputs,
             clip=self.clip,
             audio=self.audio,
@@ -100,13 +99,6 @@ class Pipeline:
             quarantine=self.quarantine,
             max_bad=data.max_bad,
         )
-
-
-def _shuffled(split: Split, seed: int) -> Split:
-    """The split in another order, the same every time."""
-    samples = list(split.samples)
-    random.Random(f"{seed} {split.name}").shuffle(samples)
-    return replace(split, samples=samples)
 
 
 def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:

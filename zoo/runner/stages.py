@@ -173,6 +173,11 @@ class _Stages:
         self.observers.notify("run_start", self.folder.path, self.loaded.data)
         self.summary |= {"recipe": self.facts["name"], "model": self.pipeline.listed.name}
         self.summary["device"] = str(self.device)
+        notes = [f"{split.name}: {note}" for split in self.pipeline.splits.values() for note in split.notes]
+        if notes:
+            self.summary["notes"] = notes
+        for note in notes:
+            self.progress.say(note)
         if self.pipeline.skipped:
             self.progress.say(f"new classifier, not from the weights: {', '.join(self.pipeline.skipped)}")
 
@@ -369,6 +374,8 @@ class _Stages:
         from zoo.data.embedded import at_hand, decodable
         from zoo.data.film import open_film
 
+        if not self.pipeline.splits[self._shown].samples:
+            raise RunError("a stream cannot be asked for a film again")
         sample, spec = at_hand(self.pipeline.splits[self._shown].samples[index]), self.pipeline.clip
         if spec is None:
             raise RunError("the model takes no clip")

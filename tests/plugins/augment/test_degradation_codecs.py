@@ -101,7 +101,7 @@ def test_quality_falls_with_the_rate_factor(film, encoder):
 
 @pytest.mark.parametrize("encoder", ["libx264", "mpeg4"])
 def test_quality_rises_with_the_bitrate(film, encoder):
-    low, high = (psnr(video_codec(film, Rate(bitrate=rate), encoder), film) for rate in (30, 2000))
+    low, high = (psnr(video_codec(film, Rate(bitrate=rate), encoder), film) for rate in (5, 5000))
     assert high > low + 1
 
 

@@ -29,6 +29,17 @@ def complain(index: Catalog) -> Complain:
     return complaints
 
 
+def test_augmentations_in_workers_come_first(complain: Complain) -> None:
+    augment = ["flip", {"name": "flip", "where": "worker"}, {"name": "flip", "where": "worker"}]
+    first, second = complain(
+        {"zoo": 1, "task": "sorting", "model": "small", "augment": augment}, ["augment.2.where=worker"]
+    )
+    assert "augmentation 'lab/flip' runs in the workers but comes after 'lab/flip', which runs on the device" in first
+    assert "move those with `where: worker` to the front" in first
+    assert "runs in the workers" in second
+    assert complain({"zoo": 1, "task": "sorting", "model": "small", "augment": augment[1:]}) == []
+
+
 @pytest.fixture
 def shelf(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     """Writes the recipe behind `shelf://one`, which the fetcher of another machine's files brings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import torch
 from torch import Generator, Tensor
@@ -18,7 +18,7 @@ from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import Packet, VideoFrame
 
 Encoder = Literal["libx264", "libx265", "mpeg4", "mpeg2video"]
 _DECODERS = {"libx264": "h264", "libx265": "hevc", "mpeg4": "mpeg4", "mpeg2video": "mpeg2video"}
@@ -66,11 +66,11 @@ def video_codec(clip_cthw: Tensor, rate: Rate, encoder: Encoder = "libx264", fps
     return as_bytes_on_cpu(clip_cthw, encode_and_decode)
 
 
-def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> Iterator[bytes]:
+def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> Iterator[Packet]:
     """The packets of a film, in decoding order."""
     from av import VideoCodecContext, VideoFrame
 
-    context = VideoCodecContext.create(encoder, "w")
+    context = cast("VideoCodecContext", VideoCodecContext.create(encoder, "w"))
     context.height, context.width = frames_tchw.shape[-2:]
     context.pix_fmt = "yuv420p"
     context.framerate = Fraction(fps).limit_denominator(1001)
@@ -89,20 +89,18 @@ def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> I
     for number, picture_hwc in enumerate(frames_tchw.permute(0, 2, 3, 1).contiguous().numpy()):
         frame = VideoFrame.from_ndarray(picture_hwc, format="rgb24")
         frame.pts, frame.time_base = number, context.time_base
-        for packet in context.encode(frame):
-            yield bytes(packet)
-    for packet in context.encode(None):
-        yield bytes(packet)
+        yield from context.encode(frame)
+    yield from context.encode(None)
 
 
-def _decoded(packets: Iterator[bytes], encoder: Encoder) -> Iterator[VideoFrame]:
+def _decoded(packets: Iterator[Packet], encoder: Encoder) -> Iterator[VideoFrame]:
     """The frames of a film, in the order in which they are shown."""
-    from av import Packet, VideoCodecContext
+    from av import VideoCodecContext
 
-    context = VideoCodecContext.create(_DECODERS[encoder], "r")
+    context = cast("VideoCodecContext", VideoCodecContext.create(_DECODERS[encoder], "r"))
     context.thread_count = 1
     for packet in packets:
-        yield from context.decode(Packet(packet))
+        yield from context.decode(packet)
     yield from context.decode(None)
 
 

@@ -18,7 +18,7 @@ def turn_hue(values_bcthw: Tensor, turn_b1111: Tensor) -> Tensor:
         values_bcthw: float RGB, from 0 to any value of white; overwritten.
         turn_b1111: turns of the colour circle, -0.5..0.5.
     """
-    red, green, blue = values_bcthw.split(1, dim=1)
+    red, green, blue = (values_bcthw.narrow(1, channel, 1) for channel in range(3))
     low = torch.minimum(red, green)
     torch.minimum(low, blue, out=low)
     chroma = torch.maximum(red, green)

@@ -95,7 +95,7 @@ class Linear:
 
 def grey_of(values_bcthw: Tensor) -> Tensor:
     """Grey of every pixel (b, 1, t, H, W), new memory."""
-    red, green, blue = values_bcthw.split(1, dim=1)
+    red, green, blue = (values_bcthw.narrow(1, channel, 1) for channel in range(3))
     return red.mul(LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
