@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.data.audio import read_audio
     from zoo.data.audit import audit_recipe, audit_splits
-    from zoo.data.clip import Clip, read_clip, view_position
+    from zoo.data.clip import Clip, read_clip
     from zoo.data.clip_stream import iter_clips
     from zoo.data.keyframe_times import keyframes
     from zoo.data.loader import Loader
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zoo.data.scene_cuts import scenes
     from zoo.data.sliding_windows import windows
     from zoo.data.split import Split, fingerprint, open_split
+    from zoo.data.views import view_position
 
 _HOMES = {
     "BadFile": "quarantine",
@@ -43,7 +44,7 @@ _HOMES = {
     "read_audio": "audio",
     "read_clip": "clip",
     "scenes": "scene_cuts",
-    "view_position": "clip",
+    "view_position": "views",
     "windows": "sliding_windows",
 }
 

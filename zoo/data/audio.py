@@ -24,9 +24,7 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """FFmpeg's names of channel layouts by the number of channels."""
 
 
-def read_audio(
-    path: Media, spec: AudioSpec, *, start: float | None = None, end: float | None = None
-) -> Tensor:
+def read_audio(path: Media, spec: AudioSpec, *, start: float | None = None, end: float | None = None) -> Tensor:
     """Decode the sound of a span, mixed and resampled.
 
     Args:

@@ -6,41 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
-from zoo.data.conversion import Picture, rgb_picture
-from zoo.data.film import Decoder, Film, Media, open_film, undecodable
+from zoo.data.conversion import Conversion, seen_through
+from zoo.data.film import Decoder, Film, Media, open_film
 from zoo.data.frames import frames_at
-from zoo.data.orientation import Orientation
-from zoo.data.placement import Placement, canvas_placement, evaluation_placement
+from zoo.data.placement import Placement
 from zoo.data.slots import slots_of
+from zoo.data.views import View, placement_of
 
 if TYPE_CHECKING:
-    from av import VideoFrame
     from torch import Tensor
 
     from zoo_registry.entries import ClipSpec
-
-LARGEST_CLIP = 2 * 1024**3
-"""Bytes of a scaled clip; a film that needs more is taken for a broken header."""
-
-
-@dataclass(frozen=True)
-class View:
-    """One clip of a span.
-
-    Attributes:
-        position: 0 is the earliest clip that fits, 1 the latest.
-        crop: (y, x) in 0..1 of where the window lies on a canvas.
-        along: in 0..1, where the window of an evaluation lies along the longer side of the resized frame.
-        within: in 0..1 for each frame, where in its segment it lies; empty puts all at `position`.
-    """
-
-    position: float = 0.5
-    crop: tuple[float, float] = (0.5, 0.5)
-    along: float = 0.5
-    within: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,50 +82,6 @@ def read_clip(
         return read_views(film, spec, [View(position, crop)], start=start, end=end, canvas=canvas)[0].pixels_cthw
 
 
-def view_position(view: int, views: int, sampling: str = "dense") -> float:
-    """Where view number `view` of `views` lies in evaluation: spread evenly, a single one in the middle.
-
-    Dense clips go from the earliest that fits to the latest. Else a position lies within a segment, and the end of one
-    is the beginning of the next: views are then the middles of equal parts.
-
-    Example:
-        >>> [view_position(view, 3) for view in range(3)], view_position(0, 1)
-        ([0.0, 0.5, 1.0], 0.5)
-        >>> [view_position(view, 2, "segments") for view in range(2)]
-        [0.25, 0.75]
-    """
-    if sampling != "dense":
-        return (view + 0.5) / views
-    return view / (views - 1) if views > 1 else 0.5
-
-
-def crop_position(crop: int, crops: int) -> float:
-    """Where crop number `crop` of `crops` lies along the longer side in evaluation: 0, 1/2 and 1 of three.
-
-    Example:
-        >>> [crop_position(crop, 3) for crop in range(3)], crop_position(0, 1)
-        ([0.0, 0.5, 1.0], 0.5)
-    """
-    return crop / (crops - 1) if crops > 1 else 0.5
-
-
-def evaluation_view(number: int, *, clips: int, crops: int = 1, sampling: str = "dense") -> View:
-    """View number `clip * crops + crop` of a film in evaluation.
-
-    Args:
-        number: from 0 on.
-        clips: clips of the film, spread evenly over it.
-        crops: of each clip.
-        sampling: of the clip spec.
-
-    Example:
-        >>> evaluation_view(5, clips=3, crops=3)
-        View(position=0.5, crop=(0.5, 0.5), along=1.0, within=())
-    """
-    clip, crop = divmod(number, crops)
-    return View(view_position(clip, clips, sampling), along=crop_position(crop, crops))
-
-
 def read_views(
     film: Film, spec: ClipSpec, views: Sequence[View], *, start: float | None, end: float | None, canvas: bool
 ) -> list[Clip]:
@@ -174,12 +106,12 @@ See = Callable[[Sequence[int], View], tuple["Tensor", Placement]]
 
 
 def _by_pyav(film: Film, times: Sequence[float], spec: ClipSpec, canvas: bool) -> See:
-    convert = _Conversion(film.path, spec, canvas)
+    convert = Conversion(film.path, spec, canvas)
     pictures = [convert(frame) for frame in frames_at(film, times)]
 
     def see(rows: Sequence[int], view: View) -> tuple[Tensor, Placement]:
         placement = convert.placement(view)
-        return _seen_through(placement, [pictures[row] for row in rows]), placement
+        return seen_through(placement, [pictures[row] for row in rows]), placement
 
     return see
 
@@ -189,59 +121,12 @@ def _by_torchcodec(film: Film, times: Sequence[float], spec: ClipSpec, canvas: b
 
     frames_tchw = torchcodec_frames_at(film, times)
     height, width = frames_tchw.shape[-2:]
-    scaled_tchw = resized(frames_tchw, *_placement(spec, canvas, height, width, View()).scaled, spec.interpolation)
+    scaled_tchw = resized(frames_tchw, *placement_of(spec, canvas, height, width, View()).scaled, spec.interpolation)
 
     def see(rows: Sequence[int], view: View) -> tuple[Tensor, Placement]:
-        placement = _placement(spec, canvas, height, width, view)
+        placement = placement_of(spec, canvas, height, width, view)
         (bottom, right), (top, left) = placement.window, placement.corner
         window_tchw = scaled_tchw[list(rows), :, top : top + bottom, left : left + right]
         return window_tchw.transpose(0, 1).contiguous(), placement
 
     return see
-
-
-def _placement(spec: ClipSpec, canvas: bool, height: int, width: int, view: View) -> Placement:
-    """Where displayed frames of a size go in the clip of a view."""
-    if canvas:
-        return canvas_placement(spec, height, width, view.crop)
-    return evaluation_placement(spec, height, width, view.along)
-
-
-class _Conversion:
-    """Decoded frames to upright, scaled RGB pictures; the film's first frame decides size and orientation."""
-
-    def __init__(self, path: str, spec: ClipSpec, canvas: bool) -> None:
-        self._path, self._spec, self._canvas = path, spec, canvas
-        self._last: tuple[VideoFrame, Picture] | None = None
-
-    def __call__(self, frame: VideoFrame) -> Picture:
-        """The same picture for the same frame."""
-        if self._last is None:
-            self._orientation = Orientation.of(frame)
-            self._displayed = self._orientation.exchange(frame.height, frame.width)
-            self._scaled = self.placement(View()).scaled
-            self._refuse_absurd(self._scaled)
-        elif self._last[0] is frame:
-            return self._last[1]
-        picture = rgb_picture(frame, self._orientation, self._scaled, self._spec.interpolation)
-        self._last = frame, picture
-        return picture
-
-    def placement(self, view: View) -> Placement:
-        """Where frames go in the clip of a view."""
-        return _placement(self._spec, self._canvas, *self._displayed, view)
-
-    def _refuse_absurd(self, scaled: tuple[int, int]) -> None:
-        if self._spec.frames * scaled[0] * scaled[1] * 3 > LARGEST_CLIP:
-            size = f"{self._spec.frames} frames of {scaled[0]} x {scaled[1]} pixels"
-            raise undecodable(self._path, f"a clip of it needs {size}, more than {LARGEST_CLIP // 1024**3} GiB")
-
-
-def _seen_through(placement: Placement, pictures: Sequence[Picture]) -> Tensor:
-    """The windows of all pictures as one (3, T, H, W) tensor."""
-    (height, width), (top, left) = placement.window, placement.corner
-    clip_cthw = np.empty((3, len(pictures), height, width), np.uint8)
-    for at, picture in enumerate(pictures):
-        for channel, channel_hw in enumerate(picture):
-            clip_cthw[channel, at] = channel_hw[top : top + height, left : left + width]
-    return torch.from_numpy(clip_cthw)

@@ -8,20 +8,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from zoo.data.clip import Clip, View, _Conversion, _seen_through, crop_position
+from zoo.data.clip import Clip
+from zoo.data.conversion import Conversion, seen_through
 from zoo.data.film import Film, Media, open_film
+from zoo.data.frames import frames_at
 from zoo.data.keyframe_times import keyframe_stamps
-from zoo.data.one_pass import frames_shown
 from zoo.data.sliding_windows import check_window, window_spans
 from zoo.data.slots import slots_of, span_within
+from zoo.data.views import View, crop_position
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.data.conversion import Picture
     from zoo_registry.entries import ClipSpec
-
-WORTH_A_SEEK = 2.0
-"""Seconds in which nothing is wanted before the film is searched for what comes next, not decoded up to it."""
 
 
 def iter_clips(
@@ -87,13 +86,13 @@ def _clips(
         length = seconds or ((spec.frames - 1) * spec.stride + 1) / rate
         between = step or seconds or spec.frames * spec.stride / rate
         spans = window_spans(begin, stop, length, between, drop_last, slack=0.5 / max(rate, film.timeline.fps))
-        convert = _Conversion(film.path, spec, canvas=False)
+        convert = Conversion(film.path, spec, canvas=False)
         views = [View(along=crop_position(crop, crops)) for crop in range(crops)]
-        for stretch in _stretches(film, _windows(film, spec, spans)):
-            for window in _filled(film, convert, stretch):
-                for view in views:
-                    placement = convert.placement(view)
-                    yield Clip(_seen_through(placement, window.frames), placement, window.start, window.end)
+        for window in _filled(film, convert, _windows(film, spec, spans)):
+            for view in views:
+                placement = convert.placement(view)
+                yield Clip(seen_through(placement, window.frames), placement, window.start, window.end)
+            film.be_patient()
 
 
 @dataclass(eq=False)
@@ -114,25 +113,10 @@ def _windows(film: Film, spec: ClipSpec, spans: Iterable[tuple[float, float]]) -
         yield _Window(*slots.seconds(chosen), [slots.time(slot) for slot in chosen])
 
 
-def _stretches(film: Film, windows: Iterable[_Window]) -> Iterator[Iterator[_Window]]:
-    """Windows that are best read in one go: a new stretch begins where a search saves decoding."""
-    stretch, last = 0, 0.0
-
-    def number(window: _Window) -> int:
-        nonlocal stretch, last
-        if window.times[0] > last + WORTH_A_SEEK and film.keyframe_between(last, window.times[0]):
-            stretch += 1
-        last = max(last, window.times[-1])
-        return stretch
-
-    for _, together in itertools.groupby(windows, key=number):
-        yield together
-
-
-def _filled(film: Film, convert: _Conversion, windows: Iterator[_Window]) -> Iterator[_Window]:
+def _filled(film: Film, convert: Conversion, windows: Iterator[_Window]) -> Iterator[_Window]:
     """The windows, each when its last frame is there."""
     moments, ahead = itertools.tee(_moments(windows))
-    frames = frames_shown(film, (time for time, _ in ahead))
+    frames = frames_at(film, (time for time, _ in ahead))
     for frame, (_, window) in zip(frames, moments, strict=True):
         window.frames.append(convert(frame))
         if len(window.frames) == len(window.times):

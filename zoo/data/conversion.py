@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from av.video.reformatter import VideoReformatter
 
+from zoo.data.film import undecodable
 from zoo.data.orientation import Orientation
+from zoo.data.views import View, placement_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
+    from torch import Tensor
+
+    from zoo.data.placement import Placement
+    from zoo_registry.entries import ClipSpec
+
+LARGEST_CLIP = 2 * 1024**3
+"""Bytes of a scaled clip; a film that needs more is taken for a broken header."""
 
 Picture = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Red, green and blue of an upright frame, uint8 (height, width) each; views on the memory of the decoder."""
@@ -61,3 +72,43 @@ def _channels(frame: VideoFrame) -> Picture:
     lines: np.ndarray = np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size)
     pixels_hwc = lines[:, : frame.width * 3].reshape(frame.height, frame.width, 3)
     return pixels_hwc[..., 0], pixels_hwc[..., 1], pixels_hwc[..., 2]
+
+
+class Conversion:
+    """Decoded frames to upright, scaled RGB pictures; the film's first frame decides size and orientation."""
+
+    def __init__(self, path: str, spec: ClipSpec, canvas: bool) -> None:
+        self._path, self._spec, self._canvas = path, spec, canvas
+        self._last: tuple[VideoFrame, Picture] | None = None
+
+    def __call__(self, frame: VideoFrame) -> Picture:
+        """The same picture for the same frame."""
+        if self._last is None:
+            self._orientation = Orientation.of(frame)
+            self._displayed = self._orientation.exchange(frame.height, frame.width)
+            self._scaled = self.placement(View()).scaled
+            self._refuse_absurd(self._scaled)
+        elif self._last[0] is frame:
+            return self._last[1]
+        picture = rgb_picture(frame, self._orientation, self._scaled, self._spec.interpolation)
+        self._last = frame, picture
+        return picture
+
+    def placement(self, view: View) -> Placement:
+        """Where frames go in the clip of a view."""
+        return placement_of(self._spec, self._canvas, *self._displayed, view)
+
+    def _refuse_absurd(self, scaled: tuple[int, int]) -> None:
+        if self._spec.frames * scaled[0] * scaled[1] * 3 > LARGEST_CLIP:
+            size = f"{self._spec.frames} frames of {scaled[0]} x {scaled[1]} pixels"
+            raise undecodable(self._path, f"a clip of it needs {size}, more than {LARGEST_CLIP // 1024**3} GiB")
+
+
+def seen_through(placement: Placement, pictures: Sequence[Picture]) -> Tensor:
+    """The windows of all pictures as one (3, T, H, W) tensor."""
+    (height, width), (top, left) = placement.window, placement.corner
+    clip_cthw = np.empty((3, len(pictures), height, width), np.uint8)
+    for at, picture in enumerate(pictures):
+        for channel, channel_hw in enumerate(picture):
+            clip_cthw[channel, at] = channel_hw[top : top + height, left : left + width]
+    return torch.from_numpy(clip_cthw)

@@ -184,6 +184,10 @@ class Film:
         found = index.search_timestamp(int(after / base))
         return found >= 0 and index[found].timestamp * base > before
 
+    def be_patient(self) -> None:
+        """Let the time limit begin anew: who reads a long film frame by frame got one."""
+        self.deadline = time.monotonic() + self.decoder.time_limit
+
     def check_time(self) -> None:
         """Give up on a film that takes too long.
 
@@ -217,9 +221,9 @@ def open_film(media: Media, decoder: Decoder = Decoder()) -> Iterator[Film]:
             inside the `with` block are put in words too.
     """
     name = media_name(media)
-    deadline = time.monotonic() + decoder.time_limit
     with decoder_errors_in_words(media), closing(_open_container(media, decoder)) as container:
-        film = Film(name, media, container, video_stream(container, name), decoder, deadline=deadline)
+        film = Film(name, media, container, video_stream(container, name), decoder)
+        film.be_patient()
         try:
             film.timeline = _timeline(film)
             film.lag = _lag(film)
@@ -346,6 +350,8 @@ def video_stream(container: InputContainer, path: str) -> VideoStream:
             raise undecodable(path, "its video stream has no frames")
         raise undecodable(path, "it holds neither picture nor sound")
     context = stream.codec_context
+    if context is None:
+        raise undecodable(path, "its header is damaged or cut off: nothing says how its pictures are coded")
     if max(context.width, context.height) > LARGEST_SIDE:
         size = f"{context.width} x {context.height}"
         raise undecodable(path, f"its header claims {size} pixels, more than {LARGEST_SIDE} on a side")

@@ -7,8 +7,8 @@ do not start at zero and missing time stamps need no special case: who asks for 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,8 @@ REORDERED = 16
 WORTH_A_SEEK = 4
 """Frames. A keyframe that follows sooner is reached by decoding on."""
 
-LONGEST_STRETCH = 1000
-"""Frames whose packets are held in memory at once, as far as the film has keyframes to cut at."""
+LONGEST_STRETCH = 500
+"""Frames whose packets are held in memory at once, as far as the film can be searched for the next ones."""
 
 RUN_UP = 4.0
 """Seconds by which decoding starts earlier where a keyframe turns out to be none, as in films refreshed bit by bit."""
@@ -40,15 +40,15 @@ UNINDEXED_GAP = 10.0
 """Seconds without a wanted frame after which a file that has no index is searched, not decoded on."""
 
 
-def frames_at(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
-    """Yield the frame on display at each time; the file is read once, from front to back.
+def frames_at(film: Film, times: Iterable[float]) -> Iterator[VideoFrame]:
+    """Yield the frame on display at each time; the file is read once, from front to back, as far as asked for.
 
     Between two times the film is decoded on, or searched for a later keyframe, whichever is less work.
 
     Args:
         film: an open film.
         times: ascending, in seconds on the stream's own clock (`film.timeline.origin` is the first frame). Before the
-            first frame counts as the first, after the end as the last.
+            first frame counts as the first, after the end as the last. There may be more than fit into memory.
 
     Yields:
         One decoded frame per time; the same object again where one frame answers several times.
@@ -56,23 +56,51 @@ def frames_at(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
     Raises:
         UndecodableMedia: not one frame could be decoded, or a wanted one is damaged or built on a damaged one.
     """
-    for stretch in stretches(film, times):
+    for stretch in _stretches(film, times):
         yield from _decoded(film, stretch)
 
 
-def stretches(film: Film, times: Sequence[float]) -> Iterator[list[float]]:
+def frames_from(film: Film, start: float) -> Iterator[tuple[float, VideoFrame]]:
+    """Every frame from the one on display at `start`, with its time; both on the stream's own clock, in seconds.
+
+    Example:
+        >>> with open_film("film.mp4") as film:                                         # doctest: +SKIP
+        ...     times = [time for time, _ in frames_from(film, film.timeline.origin)]
+    """
+    packets = chain(_packets_for(film, start, start), film.packets())
+    clock = _Clock(film)
+    before: tuple[float, VideoFrame] | None = None
+    for frame in _sound(film, _decode(film, packets, None)):
+        film.be_patient()
+        now = clock.read(frame)
+        if now <= start:
+            before = now, frame
+            continue
+        if before is not None:
+            yield before
+            before = None
+        yield now, frame
+    if before is not None:
+        yield before
+
+
+def _stretches(film: Film, times: Iterable[float]) -> Iterator[list[float]]:
     """Cut ascending times where a keyframe spares more decoding than seeking costs, and where memory asks for it."""
     frame = 1 / film.timeline.fps
-    stretch = [times[0]]
-    for before, after in pairwise(times):
-        far = after - before > WORTH_A_SEEK * frame and film.keyframe_between(before + WORTH_A_SEEK * frame, after)
-        blind = after - before > UNINDEXED_GAP and not len(film.video.index_entries)
-        long = (after - stretch[0]) > LONGEST_STRETCH * frame and film.keyframe_between(before, after)
-        if far or blind or long:
-            yield stretch
-            stretch = []
-        stretch.append(after)
-    yield stretch
+    indexed, searchable = len(film.video.index_entries) > 0, film.video.start_time is not None
+    stretch: list[float] = []
+    for time in times:
+        if stretch:
+            before = stretch[-1]
+            far = time - before > WORTH_A_SEEK * frame and film.keyframe_between(before + WORTH_A_SEEK * frame, time)
+            blind = not indexed and time - before > UNINDEXED_GAP
+            long = time - stretch[0] > LONGEST_STRETCH * frame
+            if far or blind or (long and (film.keyframe_between(before, time) if indexed else searchable)):
+                yield stretch
+                stretch = []
+        stretch.append(time)
+    if stretch:
+        yield stretch
 
 
 def _decoded(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
@@ -238,7 +266,7 @@ def _wanted_stamps(film: Film, packets: Sequence[Packet[VideoStream]], times: Se
     return [stamps[max(0, bisect_right(seconds, time) - 1)] for time in times]
 
 
-def _decode(film: Film, packets: Sequence[Packet[VideoStream]], wanted: frozenset[int] | None) -> Iterator[VideoFrame]:
+def _decode(film: Film, packets: Iterable[Packet[VideoStream]], wanted: frozenset[int] | None) -> Iterator[VideoFrame]:
     """Frames in presentation order; those that are neither wanted nor referred to may be missing."""
     context = film.video.codec_context
     may_skip = wanted is not None and context.name in SKIPPING

@@ -11,7 +11,7 @@ import itertools
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -230,11 +230,19 @@ class _Taken:
 
 @dataclass
 class _Lane:
-    """A lane under way."""
+    """A lane under way.
+
+    Attributes:
+        epoch: whose shards it reads.
+        number: of the batch that comes next.
+        taken: what is still to come.
+        before: samples of the last batches, for one that has none that can be read.
+    """
 
     epoch: int
     number: int
     taken: Iterator[_Taken]
+    before: list[_Taken] = field(default_factory=list)
 
 
 class LaneReader:
@@ -284,6 +292,10 @@ class LaneReader:
         rows: list[Row] = []
         if request.decode or ended:  # what is left of a lane may be joined with what is wanted
             rows = list(self._rows(samples, request.epoch, bad))
+            if samples and not rows and self._reader.train:
+                rows = self._stand_in(request, bad)
+        before = self._lanes[request.lane].before
+        before[:] = [*before, *samples][-self._batch :]
         seconds = time.perf_counter() - began
         answer = self._reader.answer(rows, bad, seconds, request.epoch, request.lane, request.number)
         if answer.error is not None or answer.crash:
@@ -307,6 +319,13 @@ class LaneReader:
                     )
             except UndecodableMedia as error:
                 bad[index] = failure(self._split.name, sample, error)
+
+    def _stand_in(self, request: LaneRequest, bad: dict[int, BadFile]) -> list[Row]:
+        """The latest sample before this batch that can be read: in training every request gives a batch to count."""
+        for sample in reversed(self._lanes[request.lane].before):
+            if rows := list(self._rows([sample], request.epoch, bad)):
+                return rows
+        return []
 
     def _check_classes(self, sample: Sample) -> None:
         unknown = [name for name in class_names(sample.targets) if name not in self._classes]

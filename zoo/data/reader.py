@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.audio import read_audio
-from zoo.data.clip import Clip, View, evaluation_view, read_views
+from zoo.data.clip import Clip, read_views
 from zoo.data.draws import augment_seed, clip_draw, frame_draws, substitutes
 from zoo.data.embedded import at_hand, decodable
 from zoo.data.film import open_film, undecodable
@@ -23,6 +23,7 @@ from zoo.data.placement import Placement
 from zoo.data.plan import Request
 from zoo.data.quarantine import BadFile
 from zoo.data.targets import CLIP, MASK, collate, encode
+from zoo.data.views import View, evaluation_view
 from zoo.data.watch import Watch
 from zoo_registry.errors import DataError, UndecodableMedia, ZooError
 from zoo_registry.protocols import Batch, Sample

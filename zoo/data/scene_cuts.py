@@ -11,7 +11,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from zoo.data.film import Film, Media, open_film
-from zoo.data.one_pass import frames_from
+from zoo.data.frames import frames_from
 from zoo.data.slots import span_within
 from zoo_registry.errors import DataError
 

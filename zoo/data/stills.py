@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.data.conversion import rgb_picture
 from zoo.data.film import Media, open_film
-from zoo.data.one_pass import frames_shown
+from zoo.data.frames import frames_at
 from zoo.data.orientation import Orientation
 from zoo_registry.errors import DataError, Location
 
@@ -67,7 +67,7 @@ def write_stills(
     with open_film(media) as film:
         # Half a tick later: what was rounded to a time stamp still belongs to its frame.
         late = 0.5 * float(film.video.time_base or 0)
-        frames = frames_shown(film, (film.timeline.origin + time + late for time in times))
+        frames = frames_at(film, (film.timeline.origin + time + late for time in times))
         for time, frame in zip(times, frames, strict=True):
             orientation = Orientation.of(frame)
             size = orientation.exchange(frame.height, frame.width)

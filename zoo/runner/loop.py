@@ -105,9 +105,7 @@ def fit(
     place(task, device)
     generator = torch.Generator()
     times, copies = TimeShares(train), Copies(device)
-    prepare = partial(
-        _prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times
-    )
+    prepare = partial(_prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times)
     observers = observers or Observers([], progress.say)
     with StopSignals() as stop, training_lock(folder.path):
         snapshot = _snapshot(task, train, recipe)

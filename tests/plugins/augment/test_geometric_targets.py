@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import torch
 
@@ -168,6 +170,13 @@ def test_nothing_is_read_back_from_the_device(augment):
     assert there.inputs["clip_bcthw"].shape == here.inputs["clip_bcthw"].shape
     assert there.targets["mask_bthw"].shape == here.targets["mask_bthw"].shape
     assert [boxes.shape for boxes in there.targets["boxes_n4"]] == [boxes.shape for boxes in here.targets["boxes_n4"]]
+
+
+@each
+def test_can_be_sent_to_a_worker(augment):
+    sent = pickle.loads(pickle.dumps(augment))
+    here, there = (each(batch_of(random_clips()), seeded()).inputs["clip_bcthw"] for each in (augment, sent))
+    assert torch.equal(here, there)
 
 
 def test_a_box_outside_the_window_has_no_area():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections import Counter
 
 import pytest
@@ -167,6 +168,13 @@ def test_every_frame_of_a_clip_is_changed_alike(augment):
     still = random_clips(8)[:, :, :1].expand(-1, -1, 4, -1, -1)
     clips = augment(batch_of(still), seeded()).inputs["clip_bcthw"]
     assert torch.equal(clips, clips[:, :, :1].expand_as(clips))
+
+
+@each_policy
+def test_can_be_sent_to_a_worker(augment):
+    sent = pickle.loads(pickle.dumps(augment))
+    here, there = (each(batch_of(random_clips()), seeded()).inputs["clip_bcthw"] for each in (augment, sent))
+    assert torch.equal(here, there)
 
 
 def test_a_draw_of_all_of_the_space_ends_with_its_last_operation():

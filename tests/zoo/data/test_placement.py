@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.data.clip import View, read_views
+from zoo.data.clip import read_views
 from zoo.data.film import open_film
 from zoo.data.placement import canvas_placement, evaluation_placement
+from zoo.data.views import View
 from zoo_registry import ClipSpec
 
 

@@ -12,11 +12,12 @@ from PIL import Image
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import Loader, Split, frames, keyframes, read_clip
-from zoo.data.clip import View, evaluation_view, read_views
+from zoo.data.clip import read_views
 from zoo.data.draws import frame_draws
 from zoo.data.film import open_film
 from zoo.data.placement import evaluation_placement
 from zoo.data.slots import segments
+from zoo.data.views import View, evaluation_view
 from zoo.recipe import load_recipe
 from zoo.runner.pipeline import change_clip
 from zoo_registry import ClipSpec

@@ -10,9 +10,10 @@ import numpy as np
 
 from zoo.data.audit.picture_hash import HASHED, KEPT, SAMPLED, luma, perceptual_hashes, squared
 from zoo.data.audit.strip import strip_jpeg
-from zoo.data.clip import View, read_views
+from zoo.data.clip import read_views
 from zoo.data.film import open_film
 from zoo.data.media_info import MediaInfo, probe
+from zoo.data.views import View
 from zoo_registry.entries import ClipSpec
 from zoo_registry.errors import UndecodableMedia
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import torch
 from torch import Generator, Tensor
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 Encoder = Literal["libx264", "libx265", "mpeg4", "mpeg2video"]
 _DECODERS = {"libx264": "h264", "libx265": "hevc", "mpeg4": "mpeg4", "mpeg2video": "mpeg2video"}
 _WITH_CRF = ("libx264", "libx265")
+_OPTIONS = {
+    # The same small clip came out of x264's macroblock tree in several ways (48x64: one call in ten).
+    "libx264": {"preset": "veryfast", "mbtree": "0"},
+    "libx265": {"preset": "veryfast", "x265-params": "log-level=error:pools=none:frame-threads=1"},
+}
 
 
 @dataclass(frozen=True)
@@ -66,26 +71,22 @@ def video_codec(clip_cthw: Tensor, rate: Rate, encoder: Encoder = "libx264", fps
     return as_bytes_on_cpu(clip_cthw, encode_and_decode)
 
 
-def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> Iterator[Packet]:
+def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> Iterator[Packet[Any]]:
     """The packets of a film, in decoding order."""
     from av import VideoCodecContext, VideoFrame
 
-    context = cast("VideoCodecContext", VideoCodecContext.create(encoder, "w"))
+    context = VideoCodecContext.create(encoder, "w")
     context.height, context.width = frames_tchw.shape[-2:]
     context.pix_fmt = "yuv420p"
     context.framerate = Fraction(fps).limit_denominator(1001)
     context.time_base = 1 / context.framerate
     context.thread_count = 1  # workers share the cores, and the result must not depend on their number
+    options = dict(_OPTIONS.get(encoder, {}))
     if rate.crf is not None:
-        context.options = {"crf": str(rate.crf), "preset": "veryfast"}
-        if encoder == "libx264":
-            # Its macroblock tree reads memory that nobody wrote when frames are small: the same clip came out in
-            # several ways (48x64, one call in ten).
-            context.options = {**context.options, "mbtree": "0"}
+        options["crf"] = str(rate.crf)
     else:
         context.bit_rate = round((rate.bitrate or 0) * 1000)
-    if encoder == "libx265":
-        context.options = {**context.options, "x265-params": "log-level=error:pools=none:frame-threads=1"}
+    context.options = options
     for number, picture_hwc in enumerate(frames_tchw.permute(0, 2, 3, 1).contiguous().numpy()):
         frame = VideoFrame.from_ndarray(picture_hwc, format="rgb24")
         frame.pts, frame.time_base = number, context.time_base
@@ -93,7 +94,7 @@ def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> I
     yield from context.encode(None)
 
 
-def _decoded(packets: Iterator[Packet], encoder: Encoder) -> Iterator[VideoFrame]:
+def _decoded(packets: Iterator[Packet[Any]], encoder: Encoder) -> Iterator[VideoFrame]:
     """The frames of a film, in the order in which they are shown."""
     from av import VideoCodecContext
 

@@ -50,7 +50,7 @@ def _weighed(values: Tensor, weight_bk: Tensor, dim: int) -> Tensor:
     size = values.shape[dim] - weight_bk.shape[1] + 1
     neighbours = [values.narrow(dim, shift, size) for shift in range(weight_bk.shape[1])]
     if weight_bk.device.type == "cpu" and len(weight_bk) == 1:
-        weights = weight_bk[0].tolist()
+        weights: list[float] = weight_bk[0].tolist()
         total = neighbours[0] * weights[0]
         for neighbour, weight in zip(neighbours[1:], weights[1:], strict=True):
             total.add_(neighbour, alpha=weight)
