@@ -42,7 +42,7 @@ _LEADING_ELSEWHERE = frozenset(
 """Formats that hold no film but say where one is: in other files, or on the network."""
 
 _GUESSING = frozenset(("mpeg", "mpegvideo"))
-"""Formats whose length FFmpeg guesses from the few time stamps near the end."""
+"""Formats with few time stamps: FFmpeg guesses their length, and the times of what follows a seek."""
 
 # What a file holds decides its format, whatever its name; `%` in a picture's name is no pattern.
 _OPEN_OPTIONS = {
@@ -140,6 +140,16 @@ class Film:
         """Whether packets say when they are displayed; AVI knows only the order in which they are stored."""
         return self.container.format.name != "avi" or self.reorders
 
+    @property
+    def indexed(self) -> bool:
+        """Whether the file says where its keyframes are."""
+        return self.searchable and len(self.video.index_entries) > 0
+
+    @property
+    def searchable(self) -> bool:
+        """Whether times are right after a seek."""
+        return self.video.start_time is not None and self.container.format.name not in _GUESSING
+
     def stamp(self, packet: Packet[VideoStream]) -> int | None:
         """When a packet is displayed, in units of the stream's time base; by its place in the file without a clock."""
         return packet.pts if self.has_clock and packet.pts is not None else packet.dts
@@ -177,9 +187,8 @@ class Film:
 
     def keyframe_between(self, before: float, after: float) -> bool:
         """Whether the file's index has a keyframe stored well after one time, at or before another."""
-        index = self.video.index_entries
-        base = float(self.video.time_base or 0)
-        if not len(index) or not base:
+        index, base = self.video.index_entries, float(self.video.time_base or 0)
+        if not self.indexed or not base:
             return False
         found = index.search_timestamp(int(after / base))
         return found >= 0 and index[found].timestamp * base > before

@@ -87,13 +87,13 @@ def frames_from(film: Film, start: float) -> Iterator[tuple[float, VideoFrame]]:
 def _stretches(film: Film, times: Iterable[float]) -> Iterator[list[float]]:
     """Cut ascending times where a keyframe spares more decoding than seeking costs, and where memory asks for it."""
     frame = 1 / film.timeline.fps
-    indexed, searchable = len(film.video.index_entries) > 0, film.video.start_time is not None
+    indexed, searchable = film.indexed, film.searchable
     stretch: list[float] = []
     for time in times:
         if stretch:
             before = stretch[-1]
             far = time - before > WORTH_A_SEEK * frame and film.keyframe_between(before + WORTH_A_SEEK * frame, time)
-            blind = not indexed and time - before > UNINDEXED_GAP
+            blind = searchable and not indexed and time - before > UNINDEXED_GAP
             long = time - stretch[0] > LONGEST_STRETCH * frame
             if far or blind or (long and (film.keyframe_between(before, time) if indexed else searchable)):
                 yield stretch
@@ -219,7 +219,7 @@ def _packets_for(film: Film, first: float, last: float, earlier: float = 0.0) ->
     if not film.has_clock and film.video.codec_context.has_b_frames:
         needed -= REORDERED / timeline.fps  # a keyframe's place says little about when it is displayed
     back = earlier
-    while needed - back > timeline.origin + 1 / timeline.fps:
+    while film.searchable and needed - back > timeline.origin + 1 / timeline.fps:
         try:
             film.seek(needed - back)
         except FFmpegError:

@@ -70,18 +70,25 @@ def read(path: str, start: float, size: tuple[int, int]) -> dict:
 
 
 def plain_frames(path: str) -> dict:
-    """Everything that decoding from the beginning gives: (seconds, digest, whether the decoder reported an error)."""
+    """Everything that decoding from the beginning gives.
+
+    Returns:
+        `frames`: (seconds from the first, digest, whether the decoder reported an error); `late`: seconds from the
+        first packet to the first frame; `loose`: the times say little; `size`: (height, width); `errors`: packets that
+        were refused.
+    """
     frames: list[tuple[float | None, str, bool]] = []
     size: tuple[int, int] | None = None
     began = time.monotonic()
     wrong = 0
     earliest = float("inf")
+    loose = False
     try:
         with av.open(path, metadata_errors="ignore") as container:
             stream = container.streams.best("video")
             context = stream.codec_context
             if max(context.width, context.height) > 5000:
-                return {"size": None, "frames": [], "errors": 1, "late": 0.0}
+                return {"size": None, "frames": [], "errors": 1, "late": 0.0, "loose": False}
             context.thread_count = 1
             rate = float(stream.average_rate or stream.guessed_rate or 25)
             clock = container.format.name != "avi"
@@ -107,15 +114,14 @@ def plain_frames(path: str) -> dict:
             if not clock:  # AVI knows no times but places; sorting them undoes the order of decoding
                 places = sorted(stored) if len(stored) == len(frames) else range(len(frames))
                 frames = [(place / rate, *rest) for place, (_, *rest) in zip(places, frames, strict=True)]
-                if len(stored) != stream.frames:  # file and index disagree: both are as good a clock
-                    frames = [(None, *rest) for _, *rest in frames]
+                loose = len(stored) != stream.frames  # file and index disagree: both are as good a clock
     except (av.error.FFmpegError, ValueError, AttributeError, MemoryError):
         wrong += 1
     first = min((time for time, *_ in frames if time is not None), default=0.0)
     shifted = [(None if time is None else time - first, *rest) for time, *rest in frames]
     # Where the first packets cannot be decoded, they or the first frame may be called the beginning.
     late = max(0.0, first - earliest) if frames and earliest < float("inf") else 0.0
-    return {"size": size, "frames": shifted, "errors": wrong, "late": late}
+    return {"size": size, "frames": shifted, "errors": wrong, "late": late, "loose": loose}
 
 
 if __name__ == "__main__":

@@ -146,8 +146,9 @@ def judged(read: dict, sound: dict, plain: dict) -> str | None:
     flags = [corrupt for frame, corrupt in shown if frame == read["frame"]]
     if not flags:
         elsewhere = [since for since, frame, _ in plain["frames"] if frame == read["frame"]]
-        if plain["frames"] and any(since is None for since, *_ in plain["frames"]):
-            return None if elsewhere else "a frame that plain decoding does not give"
+        timeless = plain["loose"] or any(since is None for since, *_ in plain["frames"])
+        if elsewhere and timeless:
+            return None
         return f"the wrong frame, of {elsewhere[0]:.2f} s" if elsewhere else "a frame that plain decoding does not give"
     return "a frame that the decoder reports as damaged" if all(flags) else None
 
