@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zoo.data.audit import audit_recipe, audit_splits
     from zoo.data.clip import Clip, read_clip
     from zoo.data.clip_stream import iter_clips
+    from zoo.data.film import Decoder
     from zoo.data.keyframe_times import keyframes
     from zoo.data.loader import Loader
     from zoo.data.media_info import MediaInfo, probe
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BadFile": "quarantine",
+    "Decoder": "film",
     "Clip": "clip",
     "Loader": "loader",
     "MediaInfo": "media_info",
@@ -51,6 +53,7 @@ _HOMES = {
 __all__ = [
     "BadFile",
     "Clip",
+    "Decoder",
     "Loader",
     "MediaInfo",
     "Placement",

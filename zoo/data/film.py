@@ -94,6 +94,11 @@ class Decoder:
     hardware: str | None = None
     time_limit: float = 120.0
 
+    @property
+    def stays_on_device(self) -> bool:
+        """Whether clips are left where they were decoded, on a GPU."""
+        return self.name == "torchcodec" and self.hardware is not None
+
     def __post_init__(self) -> None:
         devices = {"torchcodec": ["cuda"], "pyav": hwdevices_available()}
         if self.name not in devices:

@@ -37,6 +37,9 @@ LANES = 8
 ENOUGH = 64
 """Samples of a stream that have to be seen before their share of bad ones can stop a run."""
 
+KEPT = 8
+"""Samples that a lane keeps at least, so that one can stand in for a batch of bad ones."""
+
 WHOLE_SHARD = (1 << SHARD_BITS) - 1
 """The place in a shard that stands for the shard itself, where it could not be read."""
 
@@ -295,7 +298,7 @@ class LaneReader:
             if samples and not rows and self._reader.train:
                 rows = self._stand_in(request, bad)
         before = self._lanes[request.lane].before
-        before[:] = [*before, *samples][-self._batch :]
+        before[:] = [*before, *samples][-max(KEPT, self._batch) :]
         seconds = time.perf_counter() - began
         answer = self._reader.answer(rows, bad, seconds, request.epoch, request.lane, request.number)
         if answer.error is not None or answer.crash:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch.utils.data import DataLoader
 
+from zoo.data.film import Decoder
 from zoo.data.lanes import LaneReader, Lanes
 from zoo.data.plan import Balance, Request, Sampling, in_order
 from zoo.data.quarantine import BadFile, Quarantine
@@ -65,6 +66,7 @@ class Loader:
         repeat: in training, how often in a row every sample is shown, with draws of its own.
         augment: changes of every batch that are made in the worker.
         workers: processes that decode; 0 decodes in this one; `auto` is what `choose_workers` says.
+        decoder: what decodes films. Clips that stay on a GPU are decoded in this process.
         on_bad: `quarantine`, or `raise` the first failure.
         quarantine: where bad files go; None keeps them in memory.
         max_bad: the run stops when more than this part of the split turned out bad.
@@ -93,6 +95,7 @@ class Loader:
         repeat: int = 1,
         augment: Augment | None = None,
         workers: int | Literal["auto"] = "auto",
+        decoder: Decoder = Decoder(),
         on_bad: Literal["quarantine", "raise"] = "quarantine",
         quarantine: Quarantine | None = None,
         max_bad: float = 0.5,
@@ -111,11 +114,16 @@ class Loader:
         """How long they have augmented."""
         self._on_bad, self._max_bad, self._patience = on_bad, max_bad, patience
         self._look = min(LOOK, patience)
-        self.workers = choose_workers(_count(split)) if workers == "auto" else workers
+        if decoder.stays_on_device and workers not in ("auto", 0):
+            raise DataError(
+                f"clips that stay on a GPU cannot come from {workers} other processes",
+                hint="write `data.workers: 0`, or leave `data.decoder.hardware` out",
+            )
+        self.workers = choose_workers(_count(split), decoder) if workers == "auto" else workers
         self._watch = Watch(self.workers)
         reader = Reader(
             split, inputs=inputs, clip=clip, audio=audio, views=views, crops=crops, train=train, seed=seed,
-            augment=augment, watch=self._watch,
+            augment=augment, watch=self._watch, decoder=decoder,
         )  # fmt: skip
         self._reader: Reader | LaneReader = reader
         self._lanes: Lanes | None = None
@@ -126,7 +134,7 @@ class Loader:
             self._reader = LaneReader(reader, split, batch, repeat=repeat)
         elif train:
             self._sampling = Sampling(split, seed, balance, repeat)
-        self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self._pin = torch.cuda.is_available() and not decoder.stays_on_device if pin_memory is None else pin_memory
         self._plan = _Plan()
         self._answers: DataLoader[Answer] | None = None
 
@@ -276,12 +284,15 @@ class _Plan:
         return iter(self.requests)
 
 
-def choose_workers(samples: int | None) -> int:
-    """What `workers: auto` means: a process per core but one, and none for a handful of samples.
+def choose_workers(samples: int | None, decoder: Decoder = Decoder()) -> int:
+    """What `workers: auto` means: a process per core but one; none for a handful of samples, or clips left on a GPU.
 
     Args:
         samples: in the split; None where nobody knows.
+        decoder: what decodes films.
     """
+    if decoder.stays_on_device:
+        return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if samples is not None and samples < 32 else min(MOST_WORKERS, max(1, cores - 1))
 

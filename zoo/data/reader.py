@@ -18,7 +18,7 @@ from zoo.data.audio import read_audio
 from zoo.data.clip import Clip, read_views
 from zoo.data.draws import augment_seed, clip_draw, frame_draws, substitutes
 from zoo.data.embedded import at_hand, decodable
-from zoo.data.film import open_film, undecodable
+from zoo.data.film import Decoder, open_film, undecodable
 from zoo.data.placement import Placement
 from zoo.data.plan import Request
 from zoo.data.quarantine import BadFile
@@ -99,6 +99,7 @@ class Reader:
         seed: of all draws.
         augment: changes of a batch that are made here, in the worker; None for none.
         watch: is told which sample is being read.
+        decoder: what decodes films.
 
     Raises:
         DataError: an input that nothing here can read, or a missing spec.
@@ -117,6 +118,7 @@ class Reader:
         seed: int,
         augment: Augment | None = None,
         watch: Watch | None = None,
+        decoder: Decoder = Decoder(),
     ) -> None:
         for name, spec in (("clip_bcthw", clip), ("audio_bcn", audio)):
             if name in inputs and spec is None:
@@ -132,7 +134,7 @@ class Reader:
             raise DataError(f"nothing reads the input {unknown[0]!r}", hint=f"inputs are {', '.join(INPUTS)}")
         self.split, self.inputs, self.clip, self.audio = split, tuple(inputs), clip, audio
         self.views, self.crops, self.train, self.seed = views * crops, crops, train, seed
-        self._augment, self._watch = augment, watch or Watch(0)
+        self._augment, self._watch, self._decoder = augment, watch or Watch(0), decoder
         self._classes = {label: index for index, label in enumerate(split.labels)}
         self._bad: dict[int, BadFile] = {}
 
@@ -263,7 +265,7 @@ class Reader:
     def _clips(self, sample: Sample, views: Sequence[View], clip: ClipSpec | None = None) -> list[Clip]:
         spec = clip or self.clip
         assert spec is not None  # checked when the reader was made
-        with open_film(decodable(sample.media)) as film:
+        with open_film(decodable(sample.media), self._decoder) as film:
             return read_views(film, spec, views, start=sample.start, end=sample.end, canvas=self.train)
 
     def _target_clips(self, sample: Sample, views: Sequence[View], inputs: Sequence[Clip]) -> list[Clip]:

@@ -109,6 +109,20 @@ class ClipSlot(Slot):
     """Which frames: every `stride`-th, one of each of `frames` equal segments, or keyframes."""
 
 
+class DecoderSlot(Slot):
+    """What decodes films, on what, and how long it may take."""
+
+    name: Literal["pyav", "torchcodec"] = "pyav"
+    """torchcodec is an extra, and needs FFmpeg's shared libraries on the machine."""
+    hardware: str | None = None
+    """Device that decodes: cuda, vaapi, videotoolbox, qsv, ... with pyav; cuda with torchcodec. None: the processor."""
+    time_limit: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds of work on one film before it counts as one that cannot be decoded."""
+
+
+NamedDecoder = Annotated[DecoderSlot, BeforeValidator(_by_name, json_schema_input_type=str | DecoderSlot)]
+
+
 class DataSlot(Slot):
     """Where samples come from and how they are read."""
 
@@ -126,6 +140,8 @@ class DataSlot(Slot):
     """Crops per clip in evaluation: its centre, or both ends of the longer side besides; averaged like `views`."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that decode; 0 decodes in the main process."""
+    decoder: NamedDecoder = DecoderSlot()
+    """What decodes films."""
     balance: Literal["none", "class", "square_root"] = "none"
     """How often training shows samples of rare classes: as the data has them, all classes equally often, or in
     proportion to the square root of their number; drawn with replacement, an epoch stays as long."""

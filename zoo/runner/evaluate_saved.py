@@ -120,7 +120,7 @@ def _on_source(model: ZooModel, source: str, overrides: Sequence[str], split: st
 
 
 def _loader(model: ZooModel, data: Split, recipe: RecipeSchema, batch: int, views: int | None) -> Loader:
-    from zoo.data import Loader
+    from zoo.data import Decoder, Loader
 
     return Loader(
         data,
@@ -134,4 +134,5 @@ def _loader(model: ZooModel, data: Split, recipe: RecipeSchema, batch: int, view
         workers=recipe.data.workers,
         on_bad=recipe.data.on_bad,
         max_bad=recipe.data.max_bad,
+        decoder=Decoder(**recipe.data.decoder.model_dump()),
     )

@@ -78,7 +78,7 @@ class Pipeline:
             shuffled: evaluation's clips in an order that the seed draws, so that the first few batches show what is
                 in the data and not only its first class.
         """
-        from zoo.data import Loader
+        from zoo.data import Decoder, Loader
 
         data, run = self.recipe.data, self.recipe.run
         return Loader(
@@ -95,6 +95,7 @@ class Pipeline:
             repeat=data.repeat if train else 1,
             augment=self.worker_augment if train else None,
             workers=data.workers,
+            decoder=Decoder(**data.decoder.model_dump()),
             on_bad=data.on_bad,
             quarantine=self.quarantine,
             max_bad=data.max_bad,

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tests.zoo.data.films import WriteFilm, numbers
-from zoo.data import read_clip
+from zoo.data import Loader, Split, read_clip
 from zoo.data.film import Decoder, open_film
 from zoo.data.frames import frames_at
 from zoo_registry import ClipSpec
-from zoo_registry.errors import MissingExtra, UndecodableMedia
+from zoo_registry.errors import DataError, MissingExtra, UndecodableMedia
 
 # Packed B-frames have scrambled time stamps, which TorchCodec goes by (see test_mpeg4_in_avi.py).
 PACKED = {
@@ -80,3 +80,36 @@ def test_without_torchcodec_the_extra_is_named(numbered_film: WriteFilm, monkeyp
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
     with pytest.raises(MissingExtra, match=r"torchcodec is not installed\n.*pip install \"videozoo\[torchcodec\]\""):
         read_clip(numbered_film(), ClipSpec(frames=2, size=32), decoder=Decoder("torchcodec"))
+
+
+def test_clips_on_a_gpu_are_decoded_by_the_process_that_trains(split_of_eight: Split) -> None:
+    with pytest.raises(DataError, match=r"cannot come from 2 other processes\n.*data\.workers: 0"):
+        Loader(
+            split_of_eight,
+            inputs=("clip_bcthw",),
+            clip=ClipSpec(frames=2, size=32),
+            batch=2,
+            train=True,
+            workers=2,
+            decoder=Decoder("torchcodec", hardware="cuda"),
+        )
+
+
+def test_a_loader_reads_through_it(split_of_eight: Split, video_decoder: type) -> None:
+    batches = [
+        [
+            batch.inputs["clip_bcthw"]
+            for batch in Loader(
+                split_of_eight,
+                inputs=("clip_bcthw",),
+                clip=ClipSpec(frames=2, size=32),
+                batch=4,
+                train=True,
+                workers=0,
+                decoder=Decoder(name),
+            ).epoch(0)
+        ]
+        for name in ("pyav", "torchcodec")
+    ]
+    for ours, theirs in zip(*batches, strict=True):
+        assert (ours.int() - theirs.int()).abs().max() <= 2
