@@ -154,7 +154,7 @@ def judged(read: dict, sound: dict, plain: dict) -> str | None:
 
 
 def near(film: dict, at: float) -> list[tuple[str, bool]]:
-    """Frames on display within one and a half frames of a time; all that have none."""
+    """Frames on display within one and a half frames of a time."""
     frames = [entry for entry in film["frames"] if entry[0] is not None]
     found = []
     for number, (since, frame, corrupt) in enumerate(frames):

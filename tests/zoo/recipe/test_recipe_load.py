@@ -46,7 +46,7 @@ def test_a_recipe_is_loaded_from_a_path_a_folder_and_a_mapping_alike(load: Load,
 def test_short_forms_are_written_out(load: Load) -> None:
     data = load(MINIMAL | {"model": "small.k400", "augment": "flip", "loss": ["absolute", {"name": "squared"}]}).data
     assert data["model"] == {"name": "lab/small", "params": {}, "weights": "k400"}
-    assert data["augment"] == [{"name": "lab/flip", "params": {}}]
+    assert data["augment"] == [{"name": "lab/flip", "params": {}, "where": "device"}]
     losses = [{"name": f"lab/{name}", "params": {}, "weight": 1.0} for name in ("absolute", "squared")]
     assert data["loss"] == {"main": losses}
 
