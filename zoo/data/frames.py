@@ -271,8 +271,9 @@ def _decode(film: Film, packets: Iterable[Packet[VideoStream]], wanted: frozense
     context = film.video.codec_context
     may_skip = wanted is not None and context.name in SKIPPING
     skipping = False
-    for packet in packets:
-        film.check_time()
+    for number, packet in enumerate(packets):
+        if number % 8 == 0:
+            film.check_time()
         skip = may_skip and packet.pts not in wanted  # type: ignore[operator]
         if skip != skipping:
             context.skip_frame = "NONREF" if skip else "DEFAULT"

@@ -41,10 +41,12 @@ def in_display_order(packets: Iterable[Packet[VideoStream]], stream: VideoStream
         stream: theirs.
     """
     late = _places_late(stream)
-    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+    unpack: BitStreamFilterContext | None = None
     held: list[Packet[VideoStream]] = []  # a picture, and the B-pictures behind it
     for packet in packets:
-        for single in unpack.filter(packet):
+        if unpack is None and bytes(packet).count(_PICTURE) > 1:
+            unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+        for single in [packet] if unpack is None else unpack.filter(packet):
             kind = _kind(single)
             if kind is None or single.dts is None:
                 continue  # the picture before it stays on display
