@@ -26,9 +26,9 @@ from pathlib import Path
 
 import torch
 
-from zoo.data.clip import read_clip, read_views
-from zoo.data.film import open_film
-from zoo.data.views import View
+from zoo.data.clips.clip import read_clip, read_views
+from zoo.data.clips.views import View
+from zoo.data.decode.film import open_film
 from zoo_registry.entries import ClipSpec
 
 SAMPLINGS = ((8, 4), (16, 2))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from zoo.data.span_manifest import Cut, SpanRow
-    from zoo.data.stills import Format
+    from zoo.data.clips.span_manifest import Cut, SpanRow
+    from zoo.data.clips.stills import Format
     from zoo_registry.errors import Problem
 
 
@@ -46,9 +46,9 @@ def spans(
     SOURCE is a film, a folder of films, or a manifest whose rows are cut further. Labels and splits of a folder or
     manifest are kept. A film that cannot be read is reported, the others are still cut, and the exit code is 2.
     """
-    from zoo.data.scene_cuts import scenes
-    from zoo.data.sliding_windows import check_window, windows
-    from zoo.data.span_manifest import check_new, keyframe_spans, write_spans
+    from zoo.data.clips.scene_cuts import scenes
+    from zoo.data.clips.sliding_windows import check_window, windows
+    from zoo.data.clips.span_manifest import check_new, keyframe_spans, write_spans
     from zoo_registry.errors import DataError
 
     check_window(seconds, step)
@@ -74,8 +74,8 @@ def spans(
 
 def _cut_all(source: Path, cut: Cut) -> tuple[list[SpanRow], list[Problem], int]:
     """Spans of all films, what is wrong with those that cannot be read, and how many could."""
-    from zoo.data.film_list import list_films
-    from zoo.data.span_manifest import SpanRow
+    from zoo.data.clips.film_list import list_films
+    from zoo.data.clips.span_manifest import SpanRow
     from zoo.runner.progress import Progress
     from zoo_registry.errors import UndecodableMedia
 
@@ -107,7 +107,7 @@ def _cut_all(source: Path, cut: Cut) -> tuple[list[SpanRow], list[Problem], int]
 @click.option("--force", is_flag=True, help="Write over pictures that are there.")
 def keyframes(film: Path, out: Path, every: str, format: Format, short_side: int | None, force: bool) -> None:
     """Write pictures out of a film, named by their time in seconds."""
-    from zoo.data.stills import check_stills, write_stills
+    from zoo.data.clips.stills import check_stills, write_stills
     from zoo.runner.progress import Progress
 
     times = _times(film, every)
@@ -120,9 +120,9 @@ def keyframes(film: Path, out: Path, every: str, format: Format, short_side: int
 
 def _times(film: Path, every: str) -> list[float]:
     """When to look, in seconds from the first frame."""
-    from zoo.data.keyframe_times import keyframes
-    from zoo.data.scene_cuts import scenes
-    from zoo.data.sliding_windows import windows
+    from zoo.data.clips.scene_cuts import scenes
+    from zoo.data.clips.sliding_windows import windows
+    from zoo.data.decode.keyframe_times import keyframes
 
     if every == "keyframe":
         return keyframes(film)

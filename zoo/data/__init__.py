@@ -10,44 +10,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.data.audio import read_audio
     from zoo.data.audit import audit_recipe, audit_splits
-    from zoo.data.clip import Clip, read_clip
-    from zoo.data.clip_stream import iter_clips
-    from zoo.data.film import Decoder
-    from zoo.data.keyframe_times import keyframes
-    from zoo.data.loader import Loader
-    from zoo.data.media_info import MediaInfo, probe
-    from zoo.data.placement import Placement
+    from zoo.data.clips.clip import Clip, read_clip
+    from zoo.data.clips.clip_stream import iter_clips
+    from zoo.data.clips.placement import Placement
+    from zoo.data.clips.scene_cuts import scenes
+    from zoo.data.clips.sliding_windows import windows
+    from zoo.data.clips.views import view_position
+    from zoo.data.decode.audio import read_audio
+    from zoo.data.decode.film import Decoder
+    from zoo.data.decode.keyframe_times import keyframes
+    from zoo.data.decode.media_info import MediaInfo, probe
+    from zoo.data.loading.loader import Loader
+    from zoo.data.loading.quarantine import BadFile, Quarantine
     from zoo.data.preprocess import Preprocess
-    from zoo.data.quarantine import BadFile, Quarantine
-    from zoo.data.scene_cuts import scenes
-    from zoo.data.sliding_windows import windows
     from zoo.data.split import Split, fingerprint, open_split
-    from zoo.data.views import view_position
 
 _HOMES = {
-    "BadFile": "quarantine",
-    "Decoder": "film",
-    "Clip": "clip",
-    "Loader": "loader",
-    "MediaInfo": "media_info",
-    "Placement": "placement",
+    "BadFile": "loading.quarantine",
+    "Decoder": "decode.film",
+    "Clip": "clips.clip",
+    "Loader": "loading.loader",
+    "MediaInfo": "decode.media_info",
+    "Placement": "clips.placement",
     "Preprocess": "preprocess",
-    "Quarantine": "quarantine",
+    "Quarantine": "loading.quarantine",
     "Split": "split",
     "audit_recipe": "audit",
     "audit_splits": "audit",
     "fingerprint": "split",
-    "iter_clips": "clip_stream",
-    "keyframes": "keyframe_times",
+    "iter_clips": "clips.clip_stream",
+    "keyframes": "decode.keyframe_times",
     "open_split": "split",
-    "probe": "media_info",
-    "read_audio": "audio",
-    "read_clip": "clip",
-    "scenes": "scene_cuts",
-    "view_position": "views",
-    "windows": "sliding_windows",
+    "probe": "decode.media_info",
+    "read_audio": "decode.audio",
+    "read_clip": "clips.clip",
+    "scenes": "clips.scene_cuts",
+    "view_position": "clips.views",
+    "windows": "clips.sliding_windows",
 }
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from zoo.data.placement import crop_boxes
+from zoo.data.clips.placement import crop_boxes
 from zoo.data.targets import CLIP, MASK
 from zoo_registry.errors import DataError
 

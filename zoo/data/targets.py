@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.data.placement import Placement
+from zoo.data.clips.placement import Placement
 
 CLIP = "clip_bcthw"
 """The film that should come out. The reader decodes it."""

@@ -370,10 +370,10 @@ class _Stages:
 
     def _frames(self, index: int, view: int) -> np.ndarray:
         """Frames (T, H, W, 3) uint8 of an evaluated clip, for film strips."""
-        from zoo.data.clip import read_views
-        from zoo.data.embedded import at_hand, decodable
-        from zoo.data.film import open_film
-        from zoo.data.views import evaluation_view
+        from zoo.data.clips.clip import read_views
+        from zoo.data.clips.views import evaluation_view
+        from zoo.data.decode.embedded import at_hand, decodable
+        from zoo.data.decode.film import open_film
 
         if not self.pipeline.splits[self._shown].samples:
             raise RunError("a stream cannot be asked for a film again")

@@ -11,9 +11,9 @@ import torch
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import probe, read_clip, view_position
-from zoo.data.clip import read_views
-from zoo.data.film import open_film
-from zoo.data.views import View
+from zoo.data.clips.clip import read_views
+from zoo.data.clips.views import View
+from zoo.data.decode.film import open_film
 from zoo_registry import ClipSpec
 from zoo_registry.errors import DataError
 

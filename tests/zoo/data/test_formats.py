@@ -14,8 +14,8 @@ import pytest
 
 from tests.zoo.data.film_formats import FILMS, NumberedFilm, number_of
 from zoo.data import probe, read_clip
-from zoo.data.film import open_film
-from zoo.data.frames import frames_at
+from zoo.data.decode.film import open_film
+from zoo.data.decode.frames import frames_at
 from zoo_registry import ClipSpec
 
 SEED = 3

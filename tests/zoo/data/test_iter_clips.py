@@ -13,9 +13,9 @@ from PIL import Image
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import iter_clips, read_clip, windows
-from zoo.data.clip import Clip
-from zoo.data.film import Film, open_film
-from zoo.data.frames import LONGEST_STRETCH, frames_at, frames_from
+from zoo.data.clips.clip import Clip
+from zoo.data.decode.film import Film, open_film
+from zoo.data.decode.frames import LONGEST_STRETCH, frames_at, frames_from
 from zoo_registry import ClipSpec
 from zoo_registry.errors import DataError, UndecodableMedia
 

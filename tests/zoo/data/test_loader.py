@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from zoo.data import Loader, Quarantine, Split, read_clip
-from zoo.data.draws import clip_draw, order, substitutes
-from zoo.data.loader import choose_workers
+from zoo.data.loading.draws import clip_draw, order, substitutes
+from zoo.data.loading.loader import choose_workers
 from zoo_registry import AudioSpec, ClipSpec
 from zoo_registry.errors import DataError, UndecodableMedia
 from zoo_registry.protocols import Batch, Sample

@@ -12,7 +12,7 @@ import torch
 
 from tests.zoo.data.test_loader import CLIP, assert_same, films_shown, loader_of
 from zoo.data import Split, read_clip
-from zoo.data.draws import balanced_order, clip_draw, copy_numbers, order
+from zoo.data.loading.draws import balanced_order, clip_draw, copy_numbers, order
 from zoo_registry.errors import DataError
 from zoo_registry.protocols import Sample
 

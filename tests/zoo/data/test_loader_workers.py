@@ -11,7 +11,7 @@ import torch
 
 from tests.zoo.data.test_loader import assert_same, films_shown, loader_of
 from zoo.data import Split
-from zoo.data.draws import augment_seed
+from zoo.data.loading.draws import augment_seed
 from zoo_registry.errors import DataError
 from zoo_registry.protocols import Batch
 

@@ -14,7 +14,7 @@ import torch
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import probe, read_clip
-from zoo.data.film import Decoder, open_film
+from zoo.data.decode.film import Decoder, open_film
 from zoo_registry import ClipSpec
 from zoo_registry.errors import DataError, UndecodableMedia
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import read_clip
-from zoo.data.film import open_film
-from zoo.data.frames import frames_at
-from zoo.data.mpeg4 import in_display_order
+from zoo.data.decode.film import open_film
+from zoo.data.decode.frames import frames_at
+from zoo.data.decode.mpeg4 import in_display_order
 from zoo_registry import ClipSpec
 
 FILMS = [

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.data.clip import read_views
-from zoo.data.film import open_film
-from zoo.data.placement import canvas_placement, evaluation_placement
-from zoo.data.views import View
+from zoo.data.clips.clip import read_views
+from zoo.data.clips.placement import canvas_placement, evaluation_placement
+from zoo.data.clips.views import View
+from zoo.data.decode.film import open_film
 from zoo_registry import ClipSpec
 
 

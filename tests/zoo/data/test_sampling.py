@@ -12,12 +12,12 @@ from PIL import Image
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import Loader, Split, frames, keyframes, read_clip
-from zoo.data.clip import read_views
-from zoo.data.draws import frame_draws
-from zoo.data.film import open_film
-from zoo.data.placement import evaluation_placement
-from zoo.data.slots import segments
-from zoo.data.views import View, evaluation_view
+from zoo.data.clips.clip import read_views
+from zoo.data.clips.placement import evaluation_placement
+from zoo.data.clips.slots import segments
+from zoo.data.clips.views import View, evaluation_view
+from zoo.data.decode.film import open_film
+from zoo.data.loading.draws import frame_draws
 from zoo.recipe import load_recipe
 from zoo.runner.pipeline import change_clip
 from zoo_registry import ClipSpec

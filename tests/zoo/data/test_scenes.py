@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.zoo.data.films import WriteFilm
 from zoo.data import scenes
-from zoo.data.scene_cuts import _hue_saturation_value
+from zoo.data.clips.scene_cuts import _hue_saturation_value
 from zoo_registry.errors import DataError
 
 SINGLE_SHOTS = (

@@ -206,8 +206,8 @@ def test_nobody_knows_the_length_of_a_stream_that_does_not_say_it(shards: Shards
 
 
 def test_processes_that_train_together_read_shards_of_their_own(shards: Shards) -> None:
-    from zoo.data.lanes import LaneReader, Lanes
-    from zoo.data.reader import Reader
+    from zoo.data.loading.lanes import LaneReader, Lanes
+    from zoo.data.loading.reader import Reader
 
     split = open_stream(shards, "train")
     seen = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from zoo.data.placement import Placement
+from zoo.data.clips.placement import Placement
 from zoo.data.targets import class_names, collate, encode, shape_of
 
 CLASSES = {"cat": 0, "dog": 1, "owl": 2}

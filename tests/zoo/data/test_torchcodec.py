@@ -11,8 +11,8 @@ import torch
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import Loader, Split, read_clip
-from zoo.data.film import Decoder, open_film
-from zoo.data.frames import frames_at
+from zoo.data.decode.film import Decoder, open_film
+from zoo.data.decode.frames import frames_at
 from zoo_registry import ClipSpec
 from zoo_registry.errors import DataError, MissingExtra, UndecodableMedia
 

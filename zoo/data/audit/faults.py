@@ -15,7 +15,7 @@ from zoo.data.audit.outliers import outlying
 if TYPE_CHECKING:
     from zoo.data.audit.reading import FileLook, SpanLook
     from zoo.data.audit.spans import Survey, Used
-    from zoo.data.media_info import MediaInfo
+    from zoo.data.decode.media_info import MediaInfo
     from zoo_registry.entries import ClipSpec
 
 

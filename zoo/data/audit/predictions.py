@@ -71,7 +71,7 @@ def features(model: ZooModel, split: Split, *, views: int, workers: int | None, 
 
 def _batches(model: ZooModel, split: Split, views: int, workers: int | None, progress: Progress) -> Iterator[Batch]:
     """Prepared batches of what can be read; the rest was reported already."""
-    from zoo.data.loader import Loader
+    from zoo.data.loading.loader import Loader
     from zoo.data.preprocess import Preprocess
 
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))

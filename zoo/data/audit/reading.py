@@ -10,17 +10,17 @@ import numpy as np
 
 from zoo.data.audit.picture_hash import HASHED, KEPT, SAMPLED, luma, perceptual_hashes, squared
 from zoo.data.audit.strip import strip_jpeg
-from zoo.data.clip import read_views
-from zoo.data.film import open_film
-from zoo.data.media_info import MediaInfo, probe
-from zoo.data.views import View
+from zoo.data.clips.clip import read_views
+from zoo.data.clips.views import View
+from zoo.data.decode.film import open_film
+from zoo.data.decode.media_info import MediaInfo, probe
 from zoo_registry.entries import ClipSpec
 from zoo_registry.errors import UndecodableMedia
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from zoo.data.clip import Clip
+    from zoo.data.clips.clip import Clip
     from zoo_registry.protocols import Media
 
 HEIGHT = 96

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zoo.data.draws import shard_order, shuffle_stream
-from zoo.data.film import undecodable
-from zoo.data.reader import Answer, Row, failure
+from zoo.data.decode.film import undecodable
+from zoo.data.loading.draws import shard_order, shuffle_stream
+from zoo.data.loading.reader import Answer, Row, failure
 from zoo.data.stream_split import SHARD_BITS, index_in_stream
 from zoo.data.targets import class_names
 from zoo_registry.errors import DataError, UndecodableMedia, ZooError
 from zoo_registry.protocols import Batch
 
 if TYPE_CHECKING:
-    from zoo.data.plan import Balance
-    from zoo.data.quarantine import BadFile
-    from zoo.data.reader import Reader
+    from zoo.data.loading.plan import Balance
+    from zoo.data.loading.quarantine import BadFile
+    from zoo.data.loading.reader import Reader
     from zoo.data.stream_split import StreamSplit
     from zoo_registry.protocols import Sample
 

@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from zoo.data.conversion import rgb_picture
-from zoo.data.film import Media, open_film
-from zoo.data.frames import frames_at
-from zoo.data.orientation import Orientation
+from zoo.data.decode.conversion import rgb_picture
+from zoo.data.decode.film import Media, open_film
+from zoo.data.decode.frames import frames_at
+from zoo.data.decode.orientation import Orientation
 from zoo_registry.errors import DataError, Location
 
 Format = Literal["jpg", "png"]

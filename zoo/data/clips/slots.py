@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo.data.film import Film, undecodable
-from zoo.data.keyframe_times import keyframe_stamps
+from zoo.data.decode.film import Film, undecodable
+from zoo.data.decode.keyframe_times import keyframe_stamps
 
 if TYPE_CHECKING:
     from zoo_registry.entries import ClipSpec

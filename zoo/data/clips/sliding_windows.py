@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from zoo.data.film import Media, open_film
-from zoo.data.slots import span_within
+from zoo.data.clips.slots import span_within
+from zoo.data.decode.film import Media, open_film
 from zoo_registry.errors import DataError
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from av.audio.stream import AudioStream
 from av.stream import Stream
 
-from zoo.data.film import Media, open_film
-from zoo.data.frames import frames_at
-from zoo.data.orientation import Orientation
+from zoo.data.decode.film import Media, open_film
+from zoo.data.decode.frames import frames_at
+from zoo.data.decode.orientation import Orientation
 
 
 @dataclass(frozen=True)

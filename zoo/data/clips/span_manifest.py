@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.data.film import open_film
-from zoo.data.film_list import ListedFilm
-from zoo.data.keyframe_times import keyframe_stamps
-from zoo.data.slots import span_within
+from zoo.data.clips.film_list import ListedFilm
+from zoo.data.clips.slots import span_within
+from zoo.data.decode.film import open_film
+from zoo.data.decode.keyframe_times import keyframe_stamps
 from zoo_registry.errors import DataError, Location
 
 Span = tuple[float, float]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo.data.conversion import Conversion, seen_through
-from zoo.data.film import Decoder, Film, Media, open_film
-from zoo.data.frames import frames_at
-from zoo.data.placement import Placement
-from zoo.data.slots import slots_of
-from zoo.data.views import View, placement_of
+from zoo.data.clips.placement import Placement
+from zoo.data.clips.slots import slots_of
+from zoo.data.clips.views import View, placement_of
+from zoo.data.decode.conversion import Conversion, seen_through
+from zoo.data.decode.film import Decoder, Film, Media, open_film
+from zoo.data.decode.frames import frames_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +117,7 @@ def _by_pyav(film: Film, times: Sequence[float], spec: ClipSpec, canvas: bool) -
 
 
 def _by_torchcodec(film: Film, times: Sequence[float], spec: ClipSpec, canvas: bool) -> See:
-    from zoo.data.torchcodec_frames import resized, torchcodec_frames_at
+    from zoo.data.decode.torchcodec_frames import resized, torchcodec_frames_at
 
     frames_tchw = torchcodec_frames_at(film, times)
     height, width = frames_tchw.shape[-2:]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn.functional import interpolate
 
-from zoo.data.film import Film, media_name, undecodable
+from zoo.data.decode.film import Film, media_name, undecodable
 from zoo_registry.errors import MissingExtra
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from av.error import ArgumentError, FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from zoo.data import mpeg4
+from zoo.data.decode import mpeg4
 from zoo_registry.errors import DataError, Location, Problem, UndecodableMedia
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Decoder:
 
 @dataclass
 class Film:
-    """An open file and its best video stream; `zoo.data.frames.frames_at` reads from it.
+    """An open file and its best video stream; `zoo.data.decode.frames.frames_at` reads from it.
 
     Attributes:
         path: as the user wrote it.
@@ -137,7 +137,7 @@ class Film:
 
     @property
     def reorders(self) -> bool:
-        """Whether packets get their times from the order of their pictures; see `zoo.data.mpeg4`."""
+        """Whether packets get their times from the order of their pictures; see `zoo.data.decode.mpeg4`."""
         return self.container.format.name == "avi" and self.video.codec_context.name == mpeg4.CODEC
 
     @property

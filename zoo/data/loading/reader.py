@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zoo.data.audio import read_audio
-from zoo.data.clip import Clip, read_views
-from zoo.data.draws import augment_seed, clip_draw, frame_draws, substitutes
-from zoo.data.embedded import at_hand, decodable
-from zoo.data.film import Decoder, open_film, undecodable
-from zoo.data.placement import Placement
-from zoo.data.plan import Request
-from zoo.data.quarantine import BadFile
+from zoo.data.clips.clip import Clip, read_views
+from zoo.data.clips.placement import Placement
+from zoo.data.clips.views import View, evaluation_view
+from zoo.data.decode.audio import read_audio
+from zoo.data.decode.embedded import at_hand, decodable
+from zoo.data.decode.film import Decoder, open_film, undecodable
+from zoo.data.loading.draws import augment_seed, clip_draw, frame_draws, substitutes
+from zoo.data.loading.plan import Request
+from zoo.data.loading.quarantine import BadFile
+from zoo.data.loading.watch import Watch
 from zoo.data.targets import CLIP, MASK, collate, encode
-from zoo.data.views import View, evaluation_view
-from zoo.data.watch import Watch
 from zoo_registry.errors import DataError, UndecodableMedia, ZooError
 from zoo_registry.protocols import Batch, Sample
 

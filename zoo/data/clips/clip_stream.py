@@ -8,18 +8,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from zoo.data.clip import Clip
-from zoo.data.conversion import Conversion, seen_through
-from zoo.data.film import Film, Media, open_film
-from zoo.data.frames import frames_at
-from zoo.data.keyframe_times import keyframe_stamps
-from zoo.data.sliding_windows import check_window, window_spans
-from zoo.data.slots import slots_of, span_within
-from zoo.data.views import View, crop_position
+from zoo.data.clips.clip import Clip
+from zoo.data.clips.sliding_windows import check_window, window_spans
+from zoo.data.clips.slots import slots_of, span_within
+from zoo.data.clips.views import View, crop_position
+from zoo.data.decode.conversion import Conversion, seen_through
+from zoo.data.decode.film import Film, Media, open_film
+from zoo.data.decode.frames import frames_at
+from zoo.data.decode.keyframe_times import keyframe_stamps
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
-    from zoo.data.conversion import Picture
+    from zoo.data.decode.conversion import Picture
     from zoo_registry.entries import ClipSpec
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo.data.placement import Placement, canvas_placement, evaluation_placement
+from zoo.data.clips.placement import Placement, canvas_placement, evaluation_placement
 
 if TYPE_CHECKING:
     from zoo_registry.entries import ClipSpec

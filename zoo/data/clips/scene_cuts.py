@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from zoo.data.film import Film, Media, open_film
-from zoo.data.frames import frames_from
-from zoo.data.slots import span_within
+from zoo.data.clips.slots import span_within
+from zoo.data.decode.film import Film, Media, open_film
+from zoo.data.decode.frames import frames_from
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from zoo.data.draws import balanced_order, copy_numbers, order
+from zoo.data.loading.draws import balanced_order, copy_numbers, order
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.data.film import undecodable
+from zoo.data.decode.film import undecodable
 from zoo_registry.protocols import Media, Sample
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch.utils.data import DataLoader
 
-from zoo.data.film import Decoder
-from zoo.data.lanes import LaneReader, Lanes
-from zoo.data.plan import Balance, Request, Sampling, in_order
-from zoo.data.quarantine import BadFile, Quarantine
-from zoo.data.reader import Answer, Reader
+from zoo.data.decode.film import Decoder
+from zoo.data.loading.lanes import LaneReader, Lanes
+from zoo.data.loading.plan import Balance, Request, Sampling, in_order
+from zoo.data.loading.quarantine import BadFile, Quarantine
+from zoo.data.loading.reader import Answer, Reader
+from zoo.data.loading.watch import Watch
 from zoo.data.stream_split import StreamSplit, name_of
-from zoo.data.watch import Watch
 from zoo_registry.errors import DataError, Problem, UndecodableMedia
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Loader:
     bad file is left out. Either way it is put in quarantine, once, with its reason.
 
     Order, draws and substitutes are functions of (seed, epoch), (seed, epoch, index, view) and (seed, epoch, index);
-    the number of workers changes nothing. A `StreamSplit` is read by `zoo.data.lanes`: bad samples are left out.
+    the number of workers changes nothing. A `StreamSplit` is read by `zoo.data.loading.lanes`: it leaves bad samples out.
 
     Args:
         split: samples and labels.
@@ -62,7 +62,7 @@ class Loader:
             `i * V + v` of a batch hold view v of its i-th sample, V = views * crops, v = clip * crops + crop.
         train: drawn clips in drawn order, or all clips in order.
         seed: of everything drawn.
-        balance: in training, how often samples of rare classes are shown; see `zoo.data.plan.Sampling`.
+        balance: in training, how often samples of rare classes are shown; see `zoo.data.loading.plan.Sampling`.
         repeat: in training, how often in a row every sample is shown, with draws of its own.
         augment: changes of every batch that are made in the worker.
         workers: processes that decode; 0 decodes in this one; `auto` is what `choose_workers` says.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo.data.film import Film, Media, open_film
-from zoo.data.mpeg4 import PLACEHOLDER
+from zoo.data.decode.film import Film, Media, open_film
+from zoo.data.decode.mpeg4 import PLACEHOLDER
 
 if TYPE_CHECKING:
     from av import Packet

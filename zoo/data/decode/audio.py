@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from av.audio.stream import AudioStream
 
-from zoo.data.film import Media, decoder_errors_in_words, media_name, open_container, undecodable
+from zoo.data.decode.film import Media, decoder_errors_in_words, media_name, open_container, undecodable
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
 
-from zoo.data.film import Film, undecodable
-from zoo.data.mpeg4 import PLACEHOLDER
+from zoo.data.decode.film import Film, undecodable
+from zoo.data.decode.mpeg4 import PLACEHOLDER
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 
-from zoo.data.film import undecodable
-from zoo.data.orientation import Orientation
-from zoo.data.views import View, placement_of
+from zoo.data.clips.views import View, placement_of
+from zoo.data.decode.film import undecodable
+from zoo.data.decode.orientation import Orientation
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from torch import Tensor
 
-    from zoo.data.placement import Placement
+    from zoo.data.clips.placement import Placement
     from zoo_registry.entries import ClipSpec
 
 LARGEST_CLIP = 2 * 1024**3

@@ -1,0 +1,1 @@
+"""Films, pictures and sound to frames and samples, by time."""
