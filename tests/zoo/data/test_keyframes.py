@@ -49,7 +49,7 @@ def test_a_picture_is_a_keyframe(tmp_path: Path) -> None:
 
 
 def test_keyframes_are_found_without_decoding(numbered_film: WriteFilm, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo.data import frames
+    from zoo.data.decode import frames
 
     def refuse(*args):
         raise AssertionError("something was decoded")

@@ -97,7 +97,7 @@ def test_the_stream_that_ffmpeg_thinks_best_is_read(shared: Path) -> None:
 def test_far_apart_frames_are_looked_up_not_decoded_up_to(
     numbered_film: WriteFilm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zoo.data import frames
+    from zoo.data.decode import frames
 
     film = numbered_film(frames=200, rate=25, options={"g": "10"}, level=lambda number: number)
     fed = []

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 from tests.zoo.data.films import WriteFilm, numbers
-from zoo.data import Loader, Split, frames, keyframes, read_clip
+from zoo.data import Loader, Split, keyframes, read_clip
 from zoo.data.clips.clip import read_views
 from zoo.data.clips.placement import evaluation_placement
 from zoo.data.clips.slots import segments
 from zoo.data.clips.views import View, evaluation_view
+from zoo.data.decode import frames
 from zoo.data.decode.film import open_film
 from zoo.data.loading.draws import frame_draws
 from zoo.recipe import load_recipe
@@ -272,7 +273,7 @@ def test_crops_show_left_centre_and_right(tmp_path: Path) -> None:
 
 
 def test_a_film_is_decoded_once_for_all_its_crops(numbered_film: WriteFilm, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo.data import clip as module
+    from zoo.data.clips import clip as module
 
     asked: list[int] = []
     read = module.frames_at
