@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -36,13 +36,37 @@ LARGEST_SIDE = 16384
 NETWORK_TIME_LIMIT = 30.0
 """Seconds to wait for a server."""
 
+_MENDING = frozenset(("h264", "hevc"))
+"""Decoders that call it an error when films are entered at a keyframe that is none to the letter; others shall not
+cover damage up."""
+
+SMALLEST_PACKET = 6
+"""Bytes of H.264 and HEVC that are too few for the header of a picture, its length in front of it."""
+
 _LEADING_ELSEWHERE = frozenset(
     ("avisynth", "concat", "dash", "hls", "imf", "lavfi", "mlv", "rtp", "rtsp", "sap", "sdp", "vapoursynth", "vobsub")
 )
 """Formats that hold no film but say where one is: in other files, or on the network."""
 
-_GUESSING = frozenset(("mpeg", "mpegvideo"))
-"""Formats with few time stamps: FFmpeg guesses their length, and the times of what follows a seek."""
+_GUESSING = frozenset(
+    (
+        "av1",
+        "cavsvideo",
+        "dirac",
+        "h261",
+        "h263",
+        "h264",
+        "hevc",
+        "m4v",
+        "mjpeg",
+        "mpeg",
+        "mpegvideo",
+        "obu",
+        "vc1",
+        "vvc",
+    )
+)
+"""Formats with few time stamps, or none: FFmpeg guesses their length, and the times of what follows a seek."""
 
 # What a file holds decides its format, whatever its name; `%` in a picture's name is no pattern.
 _OPEN_OPTIONS = {
@@ -213,8 +237,17 @@ class Film:
             raise undecodable(self.path, limit, hint="`data.time_limit` is what a film may take")
 
     def _read(self) -> Iterator[Packet[VideoStream]]:
-        packets = (packet for packet in self.container.demux(self.video) if packet.size)
+        packets = filter(self._holds_data, self.container.demux(self.video))
         return mpeg4.in_display_order(packets, self.video) if self.reorders else packets
+
+    def _holds_data(self, packet: Packet[VideoStream]) -> bool:
+        """Whether there is something to decode; PyAV ends every stream with a packet of nothing, without a time."""
+        strict = self.video.codec_context.name in _MENDING
+        least = SMALLEST_PACKET if strict else 1
+        if packet.size < least and packet.dts is not None and self.container.format.name != "avi":
+            seconds = float(packet.dts * packet.time_base) - self.timeline.origin
+            raise undecodable(self.path, f"a packet at {seconds:.2f} s holds no picture")
+        return packet.size > 0
 
 
 def undecodable(path: str | os.PathLike[str], reason: str, hint: str | None = None) -> UndecodableMedia:
@@ -296,11 +329,12 @@ def _open_container(media: Media, decoder: Decoder = Decoder(), quick: bool = Tr
         source = io.BytesIO(media) if isinstance(media, bytes) else media
     if quick and _is_mp4(source):
         options = _OPEN_OPTIONS | _MP4_OPTIONS
-        container = _av_open(source, options, stream_options=_MP4_STREAMS, **device)
-        films = container.streams.video
-        if len(films) == 1 and films[0].duration is not None:
-            return container
-        container.close()  # a fragmented file, or several films in one: packets have to say what is in it
+        with suppress(ValueError):  # another format whose first bytes happen to be those of an MP4
+            container = _av_open(source, options, stream_options=_MP4_STREAMS, **device)
+            films = container.streams.video
+            if len(films) == 1 and films[0].duration is not None:
+                return container
+            container.close()  # a fragmented file, or several films in one: packets have to say what is in it
     if not isinstance(source, str):
         source.seek(0)
     return _av_open(source, _OPEN_OPTIONS, **device)
@@ -369,6 +403,8 @@ def video_stream(container: InputContainer, path: str) -> VideoStream:
     if max(context.width, context.height) > LARGEST_SIDE:
         size = f"{context.width} x {context.height}"
         raise undecodable(path, f"its header claims {size} pixels, more than {LARGEST_SIDE} on a side")
+    if context.name not in _MENDING:
+        context.options = {"err_detect": "explode"}
     context.thread_count = 1  # loaders run one process per core; frame threads would also delay `skip_frame`
     return stream
 
