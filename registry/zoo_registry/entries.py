@@ -76,6 +76,24 @@ class ClipSpec:
         scale = self.resize / min(height, width)
         return max(height, round(height * scale)), max(width, round(width * scale))
 
+    @property
+    def moments(self) -> str:
+        """Which frames, in words.
+
+        Example:
+            >>> ClipSpec(frames=16, stride=4, size=224, fps=15).moments
+            '16 frames, one of every 4 at 15 frames/s'
+            >>> ClipSpec(frames=8, size=224, sampling="segments").moments
+            '8 frames, one of each of 8 equal parts'
+        """
+        if self.sampling == "keyframes":
+            return f"{self.frames} keyframes"
+        rate = f" at {self.fps:g} frames/s" if self.fps else ""
+        if self.sampling == "segments":
+            return f"{self.frames} frames, one of each of {self.frames} equal parts{rate}"
+        step = "one after the other" if self.stride == 1 else f"one of every {self.stride}"
+        return f"{self.frames} frames, {step}{rate}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSpec:

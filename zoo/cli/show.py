@@ -93,9 +93,7 @@ def _facts(listed: Any) -> Iterator[tuple[str, object]]:
 
 
 def _in_words(spec: ClipSpec) -> str:
-    """`16 frames, every 4th at 15 fps, 224x224 cut out of 256`."""
+    """`16 frames, one of every 4 at 15 frames/s, 224x224, resized to 256 first`."""
     height, width = spec.height_width
-    rate = f" at {spec.fps:g} frames per second" if spec.fps else ""
-    stride = "every" if spec.stride == 1 else f"every {spec.stride}."
     resized = f", resized to {spec.resize} first" if spec.resize else ""
-    return f"{spec.frames} frames, {stride} frame{rate}, {height}x{width}{resized}"
+    return f"{spec.moments}, {height}x{width}{resized}"

@@ -126,9 +126,8 @@ def _input(manifest: Manifest) -> str:
     if manifest.clip is not None:
         clip = manifest.clip
         height, width = clip.height_width
-        rate = f" at {clip.fps:g} frames/s" if clip.fps else ""
         lines.append(
-            f"- clips of {clip.frames} frames, every {clip.stride}. frame{rate}, {height}x{width}, RGB, mean "
+            f"- clips of {clip.moments}, {height}x{width}, RGB, mean "
             f"{_numbers(clip.mean)}, standard deviation {_numbers(clip.std)} (of values in 0..1)"
         )
     if manifest.audio is not None:

@@ -41,7 +41,7 @@ def test_the_card_says_how_to_load_and_feed_the_model(manifest: Manifest) -> Non
     clip = replace(ClipSpec(frames=16, size=32), stride=2, fps=25.0)
     text = model_card(manifest.model_copy(update={"clip": clip}), "hf://me/waves@v1")
     assert "model = zoo.load('hf://me/waves@v1')" in text
-    assert "clips of 16 frames, every 2. frame at 25 frames/s, 32x32, RGB" in text
+    assert "clips of 16 frames, one of every 2 at 25 frames/s, 32x32, RGB" in text
     assert "| val/accuracy | 0.875 |" in text
     assert manifest.weights.sha256 in text
 

@@ -237,11 +237,7 @@ def _left_out(out: Sequence[LeftOut]) -> str:
 
 def _method(audit: Audit) -> str:
     clip = audit.clip
-    wanted = (
-        "no clip"
-        if clip is None
-        else f"{clip.frames} frames, every {clip.stride}." + (f" at {clip.fps:g} fps" if clip.fps else "")
-    )
+    wanted = "no clip" if clip is None else clip.moments
     labels = "not judged: give --model or --embed" if audit.labels is None else audit.labels.method
     if audit.labels is not None and audit.labels.left_out:
         labels += f"; classes with too few films were left out: {', '.join(audit.labels.left_out)}"
