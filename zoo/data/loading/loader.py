@@ -49,8 +49,8 @@ class Loader:
     bad file is left out. Either way it is put in quarantine, once, with its reason.
 
     Order, draws and substitutes are functions of (seed, epoch), (seed, epoch, index, view) and (seed, epoch, index);
-    the number of workers changes nothing. Of a `StreamSplit`, which `zoo.data.loading.lanes` reads, bad samples are left
-    out.
+    the number of workers changes nothing. Of a `StreamSplit`, which `zoo.data.loading.lanes` reads, bad samples are
+    left out.
 
     Args:
         split: samples and labels.
