@@ -453,6 +453,16 @@ class TestCharades(TestKinetics):
     name = "sources/charades"
 
 
+class TestWebdataset(TestFolder):
+    name = "sources/webdataset"
+    params = {"path": "shard-{000..003}.tar"}
+
+
+class TestHf(TestFolder):
+    name = "sources/hf"
+    params = {"path": "saved"}
+
+
 class TestMotions(ComponentConformance):
     kind = "source"
     name = "sources/motions"

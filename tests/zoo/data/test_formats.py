@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.zoo.data.film_formats import FILMS, NumberedFilm, number_of
+from tests.zoo.data.film_formats import FILMS, NumberedFilm, number_of, write_film
 from zoo.data import probe, read_clip
 from zoo.data.decode.film import open_film
 from zoo.data.decode.frames import frames_at
@@ -235,3 +235,89 @@ def test_all_real_films_show_plain_decodings_frames_at_thirty_times(shared: Path
     assert len(films) == 27
     for path in films:
         check_moments(path, 30)
+
+
+# Pixels, by hand and by Pillow ---------------------------------------------------------------------------------------
+
+# (Kr, Kb) of ITU-R BT.601 and BT.709; FFmpeg's numbers for colour space and range.
+MATRICES = {"601": (0.299, 0.114, 5), "709": (0.2126, 0.0722, 1)}
+
+
+@pytest.mark.parametrize("rgb", [(200, 40, 90), (20, 180, 60), (240, 240, 240)])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_colours_are_read_by_the_matrix_and_range_that_the_film_names(
+    tmp_path: Path, matrix: str, full: bool, rgb: tuple[int, int, int]
+) -> None:
+    kr, kb, colour_space = MATRICES[matrix]
+    red, green, blue = rgb
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    differences = (blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))
+    if full:
+        planes = luma, differences[0] + 128, differences[1] + 128
+    else:
+        planes = 16 + luma * 219 / 255, *(128 + difference * 224 / 255 for difference in differences)
+    stored = np.empty((3, 64, 64), np.uint8)
+    stored[:] = np.round(planes).astype(np.uint8)[:, None, None]
+    with av.open(str(tmp_path / "colour.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"qp": "0"})
+        stream.height = stream.width = 64
+        stream.pix_fmt = "yuv444p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = colour_space, 2 if full else 1
+        frame = av.VideoFrame.from_ndarray(stored, format="yuv444p")
+        frame.colorspace, frame.color_range = colour_space, 2 if full else 1
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            container.mux(packet)
+    shown = read_clip(tmp_path / "colour.mp4", ClipSpec(frames=1, size=64))[:, 0, 32, 32].int().tolist()
+    assert shown == pytest.approx(rgb, abs=2)
+
+
+def test_interlaced_films_are_shown_as_they_are_stored(tmp_path: Path) -> None:
+    """Two moments in the odd and even lines of a frame stay there: nothing is deinterlaced."""
+    comb = np.zeros((64, 96, 3), np.uint8)
+    comb[::2] = 200
+    film = write_film(
+        tmp_path / "comb.mp4",
+        frames=3,
+        options={"flags": "+ildct+ilme", "x264-params": "tff=1"},
+        draw=lambda *_: comb,
+    )
+    clip_cthw = read_clip(film.path, ClipSpec(frames=1, size=(64, 96))).float()
+    assert clip_cthw[..., ::2, :].mean() == pytest.approx(200, abs=8)
+    assert clip_cthw[..., 1::2, :].mean() == pytest.approx(0, abs=8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_pictures_exif_orientation_is_applied_as_pillow_does(tmp_path: Path, suffix: str, orientation: int) -> None:
+    from PIL import Image, ImageOps
+
+    stored = np.zeros((48, 80, 3), np.uint8)
+    stored[:24, :40], stored[:24, 40:], stored[24:, :40] = (220, 30, 30), (30, 220, 30), (30, 30, 220)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"phone.{suffix}"
+    Image.fromarray(stored).save(path, exif=exif, **({"quality": 95, "subsampling": 0} if suffix == "jpg" else {}))
+    with Image.open(path) as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    shown = read_clip(path, ClipSpec(frames=1, size=expected.shape[:2]))[:, 0].permute(1, 2, 0).numpy()
+    assert np.abs(shown.astype(int) - expected).max() <= 6  # two decoders of JPEG round differently
+
+
+def test_a_gif_that_stores_only_what_changes_is_put_together_as_pillow_does(tmp_path: Path) -> None:
+    """Later pictures are transparent where the one before shows through."""
+    from PIL import Image, ImageSequence
+
+    layers = []
+    for number in range(5):
+        layer = Image.new("RGBA", (64, 48), (0, 0, 0, 0) if number else (10, 60, 120, 255))
+        layer.paste((250, 40 * number, 30, 255), (8 * number, 6, 8 * number + 10, 30))
+        layers.append(layer)
+    path = tmp_path / "layers.gif"
+    layers[0].save(path, save_all=True, append_images=layers[1:], duration=[100, 50, 200, 100, 100], disposal=1)
+    with Image.open(path) as film:
+        expected = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    assert len(expected) == 5
+    for start, number in [(0.0, 0), (0.12, 1), (0.2, 2), (0.3, 2), (0.4, 3), (0.5, 4)]:
+        clip_cthw = read_clip(path, ClipSpec(frames=1, size=(48, 64), fps=INSTANT), start=start, position=0.0)
+        assert np.array_equal(clip_cthw[:, 0].permute(1, 2, 0).numpy(), expected[number]), f"at {start} s"
