@@ -114,3 +114,25 @@ def test_far_apart_frames_are_looked_up_not_decoded_up_to(
 def test_frames_near_each_other_are_decoded_in_one_go(numbered_film: WriteFilm) -> None:
     film = numbered_film(frames=20, options={"g": "100"})
     assert numbers(read_clip(film, ClipSpec(frames=4, stride=6, size=64), position=0.0)) == [0, 6, 12, 18]
+
+
+@pytest.mark.parametrize("media", [None, 5, ["film.mp4"], "", "film\0.mp4"])
+def test_what_is_no_film_is_refused(media: object) -> None:
+    with pytest.raises(DataError, match="a film (should be|needs) a path"):
+        read_clip(media, SPEC)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"start": float("nan")}, "there is nothing from nan s"),
+        ({"end": float("nan")}, "there is nothing from 0 s to nan s"),
+        ({"position": float("nan")}, "position is nan"),
+        ({"position": 1.5}, "position is 1.5"),
+        ({"crop": (0.5, -1.0)}, "crop is -1"),
+        ({"decoder": "torchcodec"}, "a decoder should be a zoo.data.Decoder"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(numbered_film: WriteFilm, given: dict, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read_clip(numbered_film(), SPEC, **given)

@@ -12,6 +12,7 @@ from zoo.data.clips.views import View, placement_of
 from zoo.data.decode.conversion import Conversion, seen_through
 from zoo.data.decode.film import Decoder, Film, Media, open_film
 from zoo.data.decode.frames import frames_at
+from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,12 +73,16 @@ def read_clip(
 
     Raises:
         UndecodableMedia: with the file and the reason.
+        DataError: a position or crop outside of 0..1.
 
     Example:
         >>> from zoo_registry import ClipSpec
         >>> read_clip("film.mp4", ClipSpec(frames=8, stride=4, size=112)).shape       # doctest: +SKIP
         torch.Size([3, 8, 112, 112])
     """
+    for name, value in (("position", position), ("crop", crop[0]), ("crop", crop[1])):
+        if not 0 <= value <= 1:
+            raise DataError(f"{name} is {value:g}", hint="a place in a film or picture is a number from 0 to 1")
     with open_film(media, decoder) as film:
         return read_views(film, spec, [View(position, crop)], start=start, end=end, canvas=canvas)[0].pixels_cthw
 

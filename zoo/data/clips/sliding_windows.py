@@ -9,6 +9,9 @@ from zoo.data.clips.slots import span_within
 from zoo.data.decode.film import Media, open_film
 from zoo_registry.errors import DataError
 
+SHORTEST = 0.001
+"""Seconds. No film has frames as short as that; windows as short would be more than fit into memory."""
+
 
 def windows(
     media: Media,
@@ -47,14 +50,15 @@ def windows(
 
 
 def check_window(seconds: float | None, step: float | None) -> None:
-    """See that a length and a step are positive numbers, where they are given.
+    """See that a length and a step are numbers of seconds that make sense, where they are given.
 
     Raises:
         DataError: one is not.
     """
     for name, value in (("a window", seconds), ("the step between windows", step)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise DataError(f"{name} lasts {value:g} s, which is no length of time", hint="give seconds above 0")
+        if value is not None and not (math.isfinite(value) and value >= SHORTEST):
+            hint = f"give {SHORTEST:g} seconds or more"
+            raise DataError(f"{name} lasts {value:g} s, which is no length of time", hint=hint)
 
 
 def window_spans(

@@ -174,7 +174,7 @@ def span_within(film: Film, start: float | None, end: float | None) -> tuple[flo
     """
     lasts = film.timeline.seconds
     begin, stop = start or 0.0, lasts if end is None else min(end, lasts)
-    if begin < 0 or stop <= begin:
+    if not (begin >= 0 and stop > begin):  # also where one of them is no number
         asked = f"from {begin:g} s to " + ("its end" if end is None else f"{end:g} s")
         raise undecodable(film.path, f"there is nothing {asked}, it lasts {lasts:.2f} s")
     return begin, stop

@@ -267,6 +267,9 @@ def open_film(media: Media, decoder: Decoder = Decoder()) -> Iterator[Film]:
         UndecodableMedia: the file is missing, empty, cut off, absurdly large or holds no picture. Errors of the decoder
             inside the `with` block are put in words too.
     """
+    _refuse_no_media(media)
+    if not isinstance(decoder, Decoder):
+        raise DataError(f"a decoder should be a zoo.data.Decoder, not {decoder!r}", hint='Decoder("torchcodec")')
     name = media_name(media)
     with decoder_errors_in_words(media), closing(_open_container(media, decoder)) as container:
         film = Film(name, media, container, video_stream(container, name), decoder)
@@ -310,6 +313,18 @@ def open_container(media: Media) -> InputContainer:
     """
     with decoder_errors_in_words(media):
         return _open_container(media, quick=False)
+
+
+def _refuse_no_media(media: object) -> None:
+    """Notice what is no film before FFmpeg does."""
+    if isinstance(media, str | os.PathLike):
+        if not os.fspath(media) or "\0" in str(media):
+            raise DataError(f"a film needs a path, not {os.fspath(media)!r}")
+    elif not isinstance(media, bytes) and not (hasattr(media, "read") and hasattr(media, "seek")):
+        raise DataError(
+            f"a film should be a path, an address, bytes or a file object, not {type(media).__name__}",
+            hint="one film at a time",
+        )
 
 
 def is_url(media: Media) -> bool:
@@ -364,12 +379,24 @@ def _reason(media: Media, error: FFmpegError) -> str:
         return reason
     if media == b"":
         return "there are no bytes in it"
-    if isinstance(error, ArgumentError):  # what FFmpeg answers for a format that is not on its whitelist
+    if isinstance(error, ArgumentError) and _is_text(
+        media
+    ):  # what FFmpeg answers for a format that is not on its whitelist
         return "it is no film but leads to other files, which are not opened (a playlist such as ffconcat or m3u8)"
     during = error.filename or ""
     if during.endswith("()"):
         return f"its pictures are damaged or cut off ({error.strerror}, {during})"
     return f"no film or picture that can be decoded, or cut off before its index ({error.strerror})"
+
+
+def _is_text(media: Media) -> bool:
+    """Whether it begins like a list of files: pictures and films have bytes that no text has."""
+    if isinstance(media, str | os.PathLike):
+        with open(media_name(media), "rb") as file:
+            begin = file.read(64)
+    else:
+        begin = media[:64] if isinstance(media, bytes) else b""
+    return bool(begin) and all(byte >= 32 or byte in b"\t\r\n" for byte in begin)
 
 
 def _reason_of_file(file: Path) -> str | None:

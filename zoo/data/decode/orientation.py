@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, Type
 
 if TYPE_CHECKING:
     from av import VideoFrame
+
+
+def _unnamed(kind: type[Type], value: object) -> Type:
+    """A kind of side data that FFmpeg knows and PyAV does not, such as EXIF: PyAV raises for all that a frame has."""
+    member = object.__new__(kind)
+    member._name_ = f"UNNAMED_{value}"
+    member._value_ = value  # type: ignore[assignment]
+    return member
+
+
+Type._missing_ = classmethod(_unnamed)  # type: ignore[method-assign, assignment]
 
 
 @dataclass(frozen=True)
