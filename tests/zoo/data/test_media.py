@@ -118,7 +118,7 @@ def test_frames_near_each_other_are_decoded_in_one_go(numbered_film: WriteFilm) 
 
 @pytest.mark.parametrize("media", [None, 5, ["film.mp4"], "", "film\0.mp4"])
 def test_what_is_no_film_is_refused(media: object) -> None:
-    with pytest.raises(DataError, match="a film (should be|needs) a path"):
+    with pytest.raises(DataError, match=r"a film (should be|needs) a path"):
         read_clip(media, SPEC)  # type: ignore[arg-type]
 
 
