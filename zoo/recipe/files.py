@@ -82,7 +82,8 @@ def stray_files(recipe: LoadedRecipe, index: Catalog) -> list[Problem]:
 
     def path(text: str, at: At) -> str:
         plain = os.path.normpath(os.path.expanduser(text))
-        if os.path.isabs(plain) or plain.split(os.sep)[0] == os.pardir:
+        braces = "{" in os.path.dirname(text)  # a source may write them out: `{..,..}/x`
+        if os.path.isabs(plain) or plain.split(os.sep)[0] == os.pardir or braces:
             refuse(text, at)
         return text
 
@@ -91,6 +92,16 @@ def stray_files(recipe: LoadedRecipe, index: Catalog) -> list[Problem]:
             refuse(text, at)
         return text
 
+    def command(value: Any, at: At) -> None:
+        """No source of a recipe from elsewhere runs a command, whatever the environment allows."""
+        if isinstance(value, str) and value.startswith("pipe:") and recipe.is_foreign(at):
+            hint = "shards are read from http:, https: and hf: addresses"
+            problems.append(Problem("a fetched recipe cannot run a command", recipe.where(at), hint))
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, item in items:
+            command(item, (*at, key))
+
     if recipe.fetched:
         with_files(recipe.data, index, path=path, uri=uri)
+        command(recipe.data, ())
     return problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 PARTS = {"train": ("train",), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
 """What data sets call our splits."""
+
+
+_REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def hf(
@@ -60,6 +64,8 @@ def hf(
     """
     if (path is None) == (repo is None):
         raise DataError("the source hf wants either a path or a repo")
+    if repo is not None and (not _REPO.fullmatch(repo) or os.path.exists(repo)):  # the library prefers a local folder
+        raise DataError(f"{repo!r} is no data set of the Hub", hint="write org/name; a folder is a `path`")
     rows = _part(_opened(path, repo, config, revision), split, part)
     for column in (video, label):
         if column is not None and column not in rows.column_names:

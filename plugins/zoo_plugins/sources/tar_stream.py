@@ -114,16 +114,22 @@ class TarStream:
 
 
 def shown(address: str) -> str:
-    """An address as it may be written down."""
-    return address.partition("?")[0] if address.startswith(("http://", "https://")) else address
+    """An address as it may be written down: without user, password and query; of a command its first word."""
+    if address.startswith("pipe:"):
+        return " ".join(address.split()[:1])
+    if not address.startswith(("http://", "https://")):
+        return address
+    scheme, _, rest = address.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def check_address(address: str) -> str | None:
     """What is wrong with an address, None for nothing."""
     if not address.startswith(SCHEMES):
-        return f"{address!r} is no address of a shard: it begins with http://, https://, hf:// or pipe:"
+        return f"{shown(address)!r} is no address of a shard: it begins with http://, https://, hf:// or pipe:"
     if address.startswith("pipe:") and os.environ.get(PIPES) != "1":
-        return f"{address!r} would run a command of this recipe in a shell"
+        return f"{shown(address)!r} would run a command of this recipe in a shell"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Module, functional
 
 from zoo_plugins.tasks.answers import answers
 from zoo_plugins.tasks.multilabel_metrics import THRESHOLD, MultilabelMetrics
@@ -47,8 +47,10 @@ class MultilabelClassification:
 
     def merge(self, outputs: Sequence[Outputs]) -> Outputs:
         """The mean of the views' probabilities, as logits whose sigmoid it is."""
-        mean_bk = torch.stack([output["logits_bk"].sigmoid() for output in outputs]).mean(dim=0)
-        return {"logits_bk": mean_bk.logit(eps=torch.finfo(mean_bk.dtype).eps)}  # those of 0 and 1 are infinite
+        views_vbk = torch.stack([output["logits_bk"] for output in outputs])
+        # log p - log (1 - p), each a mean taken in logarithms: exact also where p rounds to 0 or 1.
+        yes_bk, no_bk = (functional.logsigmoid(sign * views_vbk).logsumexp(dim=0) for sign in (1, -1))
+        return {"logits_bk": yes_bk - no_bk}
 
     def metrics(self) -> MultilabelMetrics:
         """map, f1, both also by label, and loss."""

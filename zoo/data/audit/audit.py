@@ -20,6 +20,8 @@ from zoo.data.audit.reading import FileLook, SpanLook
 from zoo.data.audit.spans import Survey, survey
 from zoo.data.audit.strip import StripShelf
 from zoo.data.audit.workers import look_at_all
+from zoo.data.stream_split import StreamSplit
+from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.data.audit.duplicates import Copy
@@ -119,6 +121,11 @@ def audit_splits(
     from zoo.runner.progress import Progress
 
     progress = progress or Progress(quiet=True)
+    if streams := [name for name, split in splits.items() if isinstance(split, StreamSplit)]:
+        raise DataError(
+            f"{' and '.join(streams)}: a stream of shards cannot be checked film by film",
+            hint="copy the shards to a local disk and name them by `path`",
+        )
     found = survey(splits)
     with closing(StripShelf()) as shelf:
         files, looks, prints = _looked(found, workers, progress, shelf)

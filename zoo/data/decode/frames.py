@@ -243,6 +243,8 @@ def _packets_until(film: Film, last: float) -> list[Packet[VideoStream]]:
     beyond = 0
     for packet in film.packets():
         packets.append(packet)
+        if len(packets) % 64 == 0:
+            film.check_time()
         if film.has_clock and packet.dts is not None:
             if packet.dts * base > last:
                 break  # nothing is displayed before it is decoded

@@ -190,7 +190,7 @@ class Lanes:
         self._broken_shards |= {index for index in answer.bad if index % (1 << SHARD_BITS) == WHOLE_SHARD}
         if len(self._broken_shards) == len(self._split.stream.shards) and not self._most_seen:
             return found
-        return max(found, self._most_seen) if self._most_seen >= ENOUGH or found == self._most_seen > 0 else None
+        return max(found, self._most_seen) if self._most_seen >= ENOUGH else None
 
 
 def lane_count(split: StreamSplit, rank: int = 0, ranks: int = 1) -> int:

@@ -6,8 +6,8 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import torch
 from torch.utils.data import DataLoader
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from zoo.data.split import Split
     from zoo_registry.entries import AudioSpec, ClipSpec
     from zoo_registry.protocols import Augment, Batch
+
+T = TypeVar("T")
 
 MOST_WORKERS = 8
 """What `auto` stops at: beyond it one process that collects the batches is the bottleneck."""
@@ -173,10 +175,19 @@ class Loader:
         """
         if self._lanes is not None:
             epoch = epoch if self.train else 0
-            return self._lanes.batches_of(self._answered(self._lanes.requests(epoch, start)), start, cut=self.train)
+            answered = self._answered(self._lanes.requests(epoch, start))
+            return self._some(self._lanes.batches_of(answered, start, cut=self.train))
         if self._sampling is not None:  # bad files are substituted: every request gives a batch and may be left out
             return self._batches(self._sampling.plan(epoch, self.batch, start))
         return itertools.islice(self._batches(in_order(len(self.split.samples), epoch, self.batch)), start, None)
+
+    def _some(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches of a stream; one that ends without any had bad samples only."""
+        batch = None
+        for batch in batches:
+            yield batch
+        if batch is None and self.bad:
+            self._refuse(len(self.bad), len(self.bad))
 
     def clip(self, index: int, view: int = 0) -> Tensor:
         """The clip that evaluation showed as this view of this sample: uint8 (C, T, H, W)."""
@@ -206,7 +217,7 @@ class Loader:
         if self._answers is None:
             self._answers = self._start()
         self._plan.requests = plan
-        answers = iter(self._answers)
+        answers = self._begin(self._answers)
         while True:
             began = time.perf_counter()
             answer = self._next(answers)
@@ -217,11 +228,19 @@ class Loader:
                 raise RuntimeError("another epoch of this loader was started: one at a time")
             yield answer
 
+    def _begin(self, answers: DataLoader[Answer]) -> Iterator[Answer]:
+        """A new epoch of workers that live on; torch first waits for what an epoch left early had asked for."""
+        return self._patiently(lambda: iter(answers))
+
     def _next(self, answers: Iterator[Answer]) -> Answer | None:
-        """The next answer, None after the last; says so when a worker died or hangs."""
+        """The next answer, None after the last."""
+        return self._patiently(lambda: next(answers, None))
+
+    def _patiently(self, wait: Callable[[], T]) -> T:
+        """What workers are waited for; says so when one died or hangs."""
         while True:
             try:
-                return next(answers, None)
+                return wait()
             except RuntimeError as error:
                 if "DataLoader timed out" in str(error):
                     self._see_that_none_hangs()
@@ -270,9 +289,12 @@ class Loader:
         found = len(self.bad)
         of = len(self.split.samples) if self._lanes is None else self._lanes.share_of_bad(answer, found)
         if answer.bad and of is not None and (found == of or (found >= FEW and found > self._max_bad * of)):
-            examples = [failure.problem() for failure in itertools.islice(self.bad.values(), FEW)]
-            share = f"{found} of {of} files of the {self.split.name} split cannot be read"
-            raise DataError([Problem(share, hint="`data.max_bad` is the part that is tolerated"), *examples])
+            self._refuse(found, of)
+
+    def _refuse(self, found: int, of: int) -> NoReturn:
+        examples = [failure.problem() for failure in itertools.islice(self.bad.values(), FEW)]
+        share = f"{found} of {of} files of the {self.split.name} split cannot be read"
+        raise DataError([Problem(share, hint="`data.max_bad` is the part that is tolerated"), *examples])
 
 
 class _Plan:

@@ -70,7 +70,7 @@ class Quarantine:
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(found), ensure_ascii=False) + "\n")
+                file.write(json.dumps(asdict(found)) + "\n")  # in ASCII: names of files need not be UTF-8
         return True
 
     @property

@@ -25,7 +25,7 @@ from zoo.data.loading.plan import Request
 from zoo.data.loading.quarantine import BadFile
 from zoo.data.loading.watch import Watch
 from zoo.data.targets import CLIP, MASK, collate, encode
-from zoo_registry.errors import DataError, UndecodableMedia, ZooError
+from zoo_registry.errors import DataError, Problem, UndecodableMedia, ZooError
 from zoo_registry.protocols import Batch, Sample
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 INPUTS = ("clip_bcthw", "audio_bcn")
 """Keys of `Batch.inputs` that are read from media."""
+
+MOST_SUBSTITUTES = 32
+"""Samples that are tried in place of a bad one; where none of them can be read, the data is what is wrong."""
 
 SIMULTANEOUS = 0.01
 """Seconds between two clips that count as the same moment: containers round time stamps to milliseconds."""
@@ -200,12 +203,24 @@ class Reader:
                 except UndecodableMedia as error:
                     self._bad[candidate] = failure(self.split.name, sample, error)
             bad[candidate] = self._bad[candidate]
+        if self.train and len(self) > MOST_SUBSTITUTES + 1:
+            raise DataError(
+                [
+                    Problem(
+                        f"{MOST_SUBSTITUTES + 1} samples of the {self.split.name} split, drawn one after the other, "
+                        "cannot be read",
+                        hint="is the disk there?",
+                    ),
+                    *(found.problem() for found in list(bad.values())[:3]),
+                ]
+            )
         return None
 
     def _candidates(self, index: int, epoch: int) -> Iterator[int]:
         yield index
         if self.train:
-            yield from (int(other) for other in substitutes(len(self), self.seed, epoch, index) if other != index)
+            others = substitutes(len(self), self.seed, epoch, index)[: MOST_SUBSTITUTES + 1]
+            yield from (int(other) for other in others if other != index)
 
     def row(self, sample: Sample, index: int, *, drawn_for: int, epoch: int, copies: Sequence[int] = (0,)) -> Row:
         """All views of a sample, in one pass over its media.

@@ -13,6 +13,9 @@ from zoo_plugins.augment.geometric.warp import Warp
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
+_NEAREST = 0.05
+"""Depth, of 1 at the upper left corner: what is seen from nearer is not drawn."""
+
 
 @dataclass(frozen=True)
 class Perspective:
@@ -31,9 +34,26 @@ class Perspective:
         inwards_b42 = (draws_b42 * reach).floor()
         corners_42 = draws_b42.new_tensor([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
         towards_42 = draws_b42.new_tensor([[1, 1], [-1, 1], [-1, -1], [1, -1]])
-        seen_b33 = homographies(corners_42 + towards_42 * inwards_b42, corners_42.expand(count, -1, -1))
-        to_input_b33 = torch.where(drawn_b[:, None, None], seen_b33, eyes(count))
+        if min(height_width) < 2:  # no plane in so few pixels
+            return Stage(eyes(count), whole(count, height_width), height_width, self.border)
+        drawn_b42 = corners_42 + towards_42 * inwards_b42
+        drawn_b = drawn_b & _is_convex(drawn_b42)
+        seen_b33 = homographies(
+            torch.where(drawn_b[:, None, None], drawn_b42, corners_42), corners_42.expand_as(drawn_b42)
+        )
+        # Where the horizon runs through the picture, what lies behind it would be seen upside down.
+        ends_34 = draws_b42.new_tensor([[0, width, width, 0], [0, 0, height, height], [1, 1, 1, 1]])
+        ahead_b = ((seen_b33 @ ends_34)[:, 2] > _NEAREST).all(1)
+        to_input_b33 = torch.where((drawn_b & ahead_b)[:, None, None], seen_b33, eyes(count))
         return Stage(to_input_b33, whole(count, height_width), height_width, self.border)
+
+
+def _is_convex(corners_b42: Tensor) -> Tensor:
+    """(B,) whether four corners in a row turn the same way, with some room: else they show no plane."""
+    edges_b42 = corners_b42.roll(-1, 1) - corners_b42
+    following_b42 = edges_b42.roll(-1, 1)
+    turns_b4 = edges_b42[..., 0] * following_b42[..., 1] - edges_b42[..., 1] * following_b42[..., 0]
+    return (turns_b4 > 0.5).all(1)
 
 
 def homographies(from_b42: Tensor, to_b42: Tensor) -> Tensor:

@@ -181,6 +181,7 @@ def resize(part_cthw: Tensor, size: tuple[int, int]) -> Tensor:
         return interpolate(frames_tchw, size=size, mode="bilinear", antialias=True).transpose(0, 1)
     frames_tchw = part_cthw.transpose(0, 1)
     if part_cthw.is_floating_point():
-        return interpolate(frames_tchw, size=size, mode="bilinear", antialias=True).transpose(0, 1)
+        resized = interpolate(frames_tchw, size=size, mode="bilinear", antialias=True)
+        return resized.clamp_(0, 1).transpose(0, 1)  # weights add up to 1 but for rounding
     resized = interpolate(frames_tchw.float(), size=size, mode="bilinear", antialias=True)  # CUDA resizes floats only
     return resized.round_().clamp_(0, 255).to(part_cthw.dtype).transpose(0, 1)
