@@ -176,7 +176,8 @@ class Loader:
         if self._lanes is not None:
             epoch = epoch if self.train else 0
             answered = self._answered(self._lanes.requests(epoch, start))
-            return self._some(self._lanes.batches_of(answered, start, cut=self.train))
+            batches = self._lanes.batches_of(answered, start, cut=self.train)
+            return batches if start else self._some(batches)
         if self._sampling is not None:  # bad files are substituted: every request gives a batch and may be left out
             return self._batches(self._sampling.plan(epoch, self.batch, start))
         return itertools.islice(self._batches(in_order(len(self.split.samples), epoch, self.batch)), start, None)
