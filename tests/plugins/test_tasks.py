@@ -213,3 +213,11 @@ def test_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted
     assert not result.failed
+
+
+def test_one_class_alone_can_be_measured():
+    metrics = classification_metrics.ClassificationMetrics(("only",), None)
+    batch = Batch({}, {"label_b": torch.tensor([0, 0])}, torch.arange(2), torch.zeros(2, dtype=torch.int64))
+    metrics.update({"logits_bk": torch.tensor([[0.3], [2.0]])}, batch)
+    values = metrics.compute()
+    assert values["accuracy"] == values["recall/only"] == 1.0

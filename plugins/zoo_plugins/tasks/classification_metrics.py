@@ -58,9 +58,9 @@ class ClassificationMetrics:
         values = {name: float(computed[name]) for name in whole}
         if self._loss is not None:
             values["loss"] = float(self._mean_loss.compute())
-        seen = (computed["support"][:, -1] > 0).tolist()
+        seen = (computed["support"].reshape(len(self._labels), -1)[:, -1] > 0).tolist()  # flat where there is one class
         for measure in ("precision", "recall", "f1"):
-            by_class = computed[f"{measure}_k"].tolist()
+            by_class = computed[f"{measure}_k"].reshape(-1).tolist()
             values |= {
                 f"{measure}/{label}": value if there else nan
                 for label, value, there in zip(self._labels, by_class, seen, strict=True)
