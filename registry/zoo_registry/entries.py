@@ -119,19 +119,23 @@ class Weights:
         source: URI of a file or repository: `hf://org/repo`, `https://...`.
         sha256: whole checksum, or the start of it that the publisher gives.
         labels: number of classes that the head has.
+        label_file: their names, a line each in the order of the outputs: `package:path/inside/it.txt`.
         metrics: what the publisher claims, by the name of the metric.
+        claimed_by: who claims it and where: a paper's table, a page.
         licence: SPDX identifier; None is shown as unknown.
         clip: the clip spec these weights want, when not the model's own.
         convert: import string of `(state: Mapping[str, Tensor], module) -> Mapping[str, Tensor]`, where the publisher's
-            keys are not the module's. What it gives must fit key by key; only the last layer may be missing, and then
-            starts from random values.
+            keys are not the module's, or a key of the model's `layouts`. What it gives must fit key by key; only the
+            last layer may be missing, and then starts from random values.
     """
 
     tag: str
     source: str
     sha256: str | None = None
     labels: int | None = None
+    label_file: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    claimed_by: str | None = None
     licence: str | None = None
     clip: ClipSpec | None = None
     convert: str | None = None
@@ -172,7 +176,9 @@ class Entry:
 class Model(Entry):
     """An architecture. Builder: `(*, num_classes: Provided[int], ...) -> torch.nn.Module`.
 
-    The module is called with its inputs as positional arguments, in the order of `inputs`.
+    The module is called with its inputs as positional arguments, in the order of `inputs`. What else it may offer, and
+    what that brings, says `zoo_registry.protocols.StagedNetwork`. A builder that takes `in_channels` or `drop_path`
+    gives them these names.
 
     Attributes:
         task: the task it is meant for, by name.
@@ -180,6 +186,13 @@ class Model(Entry):
         clip, audio: what its inputs look like.
         weights: published weights by tag.
         parameters: exact number of parameters with `num_classes=400`, where published; checked by the conformance kit.
+        gmacs: billions of multiply-adds of one clip of the model's own clip spec, where published or measured; checked
+            within 1 % by the conformance kit.
+        layouts: other projects' checkpoints that `zoo convert` can read: a name such as `pytorchvideo`, and the import
+            string of `(state: Mapping[str, Tensor], module) -> Mapping[str, Tensor]`. A converter leaves out nothing it
+            does not know, so that what it cannot explain is reported.
+        limits: what this model cannot do of what the model table checks, a sentence each by the name of the check:
+            `{"export": "..."}`.
     """
 
     kind: ClassVar[str] = "model"
@@ -190,6 +203,9 @@ class Model(Entry):
     audio: AudioSpec | None = field(default=None, kw_only=True)
     weights: tuple[Weights, ...] = field(default=(), kw_only=True)
     parameters: int | None = field(default=None, kw_only=True)
+    gmacs: float | None = field(default=None, kw_only=True)
+    layouts: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    limits: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -288,6 +288,58 @@ class FusibleAugment(Augment, Protocol):
         ...
 
 
+# --------------------------------------------------------------------------------------- networks
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a network, in the order of its forward pass.
+
+    Attributes:
+        name: `stem`, `stage1`, `stage2`, ... in a network that narrows down; `stem`, `block1`, `block2`, ... in a
+            transformer of one width; the last one is `head`.
+        layers: its layers in order, each as the names of submodules and parameters that belong to it; together the
+            stages name every parameter of the network once (by itself or by a module above it).
+        channels: C of its feature map; None where it gives none (`head`).
+        stride: (T, H, W) how many frames and pixels of the clip lie along one cell of that map; None where it gives
+            none.
+    """
+
+    name: str
+    layers: tuple[tuple[str, ...], ...]
+    channels: int | None = None
+    stride: tuple[int, int, int] | None = None
+
+
+@runtime_checkable
+class StagedNetwork(Protocol):
+    """What a model's module offers so that all of the zoo can work with it. All or nothing.
+
+    `stages` brings freezing up to a stage, layer-wise learning rates and folding of input weights; `forward_pyramid`
+    brings `features_only`. `forward(x)` is `forward_head(forward_features(x))`.
+    """
+
+    def stages(self) -> Sequence[Stage]:
+        """The parts of the network; the first one sees the input, the last one is the head."""
+        ...
+
+    def forward_features(self, *inputs: Tensor) -> Tensor:
+        """What the head gets: a map (B, C, T', H', W'), or tokens (B, N, C)."""
+        ...
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """From features to what the network answers."""
+        ...
+
+    def forward_pyramid(self, *inputs: Tensor) -> list[Tensor]:
+        """The map (B, C, T', H', W') of every stage that has a stride, in order."""
+        ...
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """In training keep only what enters each layer and compute the rest again in the backward pass."""
+        ...
+
+
 # --------------------------------------------------------------------------------------- tasks
 
 
@@ -507,6 +559,7 @@ class RunObserver(Protocol):
 __all__ = [
     "PROVIDED", "Augment", "Batch", "BeforeAfter", "CompressionContext", "Embedded", "Fetch", "Fetched",
     "Figure", "FilmStrip", "FusibleAugment", "Matrix", "Media", "Metrics", "Objective", "Outputs", "Overview",
-    "Provided", "Ref", "RunObserver", "Sample", "SampleSource", "SampleStream", "Series", "Strip", "Task",
+    "Provided", "Ref", "RunObserver", "Sample", "SampleSource", "SampleStream", "Series", "Stage", "StagedNetwork",
+    "Strip", "Task",
     "is_provided", "select_rows",
 ]  # fmt: skip
