@@ -1,9 +1,12 @@
-"""Models of the namespace `video`."""
+"""Video classifiers of the literature, in our own code."""
 
+from zoo_plugins.video import resnet_entries, slowfast_entries, x3d_entries
 from zoo_registry import Model, hookimpl
+
+_FAMILIES = (resnet_entries, slowfast_entries, x3d_entries)
 
 
 @hookimpl
 def zoo_models() -> list[Model]:
-    """None yet."""
-    return []
+    """One list a family, in its `..._entries.py`."""
+    return [entry for family in _FAMILIES for entry in family.ENTRIES]

@@ -1,0 +1,5 @@
+"""SlowFast networks."""
+
+from zoo_registry import Model
+
+ENTRIES: tuple[Model, ...] = ()
