@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, overload
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from zoo_plugins.sources.annotation_text import listed, text_of
 from zoo_plugins.sources.film_folder import FilmFolder, Missing, there
 from zoo_plugins.sources.problem_list import ProblemList
 from zoo_plugins.sources.sample_list import SampleList
+from zoo_plugins.sources.samples_on_demand import SamplesOnDemand
 from zoo_registry import Range
 from zoo_registry.errors import DataError, Location, Problem
 from zoo_registry.protocols import Provided, Sample
@@ -94,7 +95,7 @@ def _said(count: int, split: str, one: str, several: str) -> str:
     return f"{count:,} {what} of the {split} split {does}"
 
 
-class Keyframes(Sequence[Sample]):
+class Keyframes(SamplesOnDemand):
     """Keyframes as arrays; 200,000 of them with a million boxes would take a gigabyte as lists.
 
     Args:
@@ -131,16 +132,8 @@ class Keyframes(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._film_n)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        at = index + len(self) if index < 0 else index
-        if not 0 <= at < len(self):
-            raise IndexError(f"keyframe {index} of {len(self)}")
+    def make(self, at: int) -> Sample:
+        """See `SamplesOnDemand`."""
         path, second = self._paths[self._film_n[at]], float(self._second_n[at])
         first, last = int(self._first_box[at]), int(self._first_box[at + 1])
         targets = {

@@ -7,18 +7,19 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from zoo_plugins.sources.columns import CHUNK, SharedArrays, Texts, TextWriter, distinct
+from zoo_plugins.sources.samples_on_demand import SamplesOnDemand
 from zoo_registry.protocols import Sample
 
 _NETWORK = re.compile(r"https?://")
 
 
-class ColumnSamples(Sequence[Sample]):
+class ColumnSamples(SamplesOnDemand):
     """Samples of one form, kept as arrays.
 
     Args:
@@ -71,16 +72,8 @@ class ColumnSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(self._count))]
-        at = index + self._count if index < 0 else index
-        if not 0 <= at < self._count:
-            raise IndexError(f"sample {index} of {self._count}")
+    def make(self, at: int) -> Sample:
+        """See `SamplesOnDemand`."""
         path = self._text("path", at)
         start, end = self._seconds("start", at), self._seconds("end", at)
         return Sample(self._place(path), self._targets(at), start, end, key=key_of(path, start, end))

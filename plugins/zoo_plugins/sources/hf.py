@@ -9,11 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo_plugins.sources.sample_list import SampleList
+from zoo_plugins.sources.samples_on_demand import SamplesOnDemand
 from zoo_registry.errors import DataError, Location, MissingExtra
 from zoo_registry.protocols import Provided, Sample
 
@@ -112,7 +113,7 @@ class Cell:
         return self.rows[self.row].column(0)[0]
 
 
-class RowSamples(Sequence[Sample]):
+class RowSamples(SamplesOnDemand):
     """The rows of a data set.
 
     Args:
@@ -139,16 +140,8 @@ class RowSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        at = index + len(self) if index < 0 else index
-        if not 0 <= at < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
+    def make(self, at: int) -> Sample:
+        """See `SamplesOnDemand`."""
         cell = Cell(self._rows, at)
         path = cell.path()
         file = None if not path or cell.is_embedded() else self._file(path)

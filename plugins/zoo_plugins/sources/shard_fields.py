@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from zoo_registry.errors import DataError
@@ -19,11 +20,27 @@ MEDIA = (
 LARGEST_NOTE = 16 * 1024**2
 """Bytes of a member that is read as text."""
 
-_WHOLE = re.compile(r"\d+")
+FILMS = ("clip_bcthw", "mask_bthw")
+"""Targets that are films. Readers take their paths, and a shard must not name files of this machine."""
+
+_WHOLE = re.compile(r"\d{1,18}")
+"""A number of a class. What is longer is a name: no data set has so many classes."""
+
+
+_SEE_TARGETS = "`targets` says what is read from which member"
 
 
 class BadGroup(ValueError):
-    """What is wrong with a group, in words."""
+    """What is wrong with a group, in words.
+
+    Args:
+        message: what is wrong.
+        hint: what to do next.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,8 @@ class Fields:
         """
         found = next((extension for extension in self.media if extension in group), None)
         if found is None:
-            raise BadGroup(f"it has no film or picture but {', '.join(group)}")
+            hint = f"media end in {', '.join(self.media)}; `media` takes other endings"
+            raise BadGroup(f"it has no film or picture but {', '.join(group)}", hint)
         return found
 
     def read(self, notes: Mapping[str, bytes]) -> dict[str, Any]:
@@ -69,16 +87,16 @@ class Fields:
     def _target(self, target: str, member: str, notes: Mapping[str, bytes]) -> Any:
         extension, _, field = (member, "", "") if member in notes else member.partition(".")
         if extension not in notes:
-            raise BadGroup(f"it has no .{extension}, which {target} is read from")
+            raise BadGroup(f"it has no .{extension}, which {target} is read from", _SEE_TARGETS)
         try:
             text = notes[extension].decode("utf-8").strip()
             value: Any = json.loads(text) if extension == "json" else text
-        except ValueError as error:
-            kind = "JSON" if extension == "json" else "UTF-8 text"
-            raise BadGroup(f"its .{extension} is no {kind}") from error
+        except (ValueError, RecursionError) as error:
+            kind = "UTF-8 text" if extension != "json" or isinstance(error, UnicodeDecodeError) else "JSON"
+            raise BadGroup(f"its .{extension} is no {kind}", f"{error}; write the shard again"[:200]) from error
         if field:
             if not isinstance(value, dict) or field not in value:
-                raise BadGroup(f"its .json has no {field!r}, which {target} is read from")
+                raise BadGroup(f"its .json has no {field!r}, which {target} is read from", _SEE_TARGETS)
             value = value[field]
         return self._encoded(target, value)
 
@@ -94,20 +112,30 @@ class Fields:
 
     def _class(self, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            raise BadGroup(f"its class should be a name or a number, not {value!r}")
+            raise BadGroup(f"its class should be a name or a number, not {_short(value)}", _SEE_TARGETS)
         text = str(value)
         if not self.labels or not _WHOLE.fullmatch(text) or text in self.labels:
             return text
         if int(text) >= len(self.labels):
-            raise BadGroup(f"its class is number {text} of {len(self.labels)}; the first is 0")
+            raise BadGroup(f"its class is number {text} of {len(self.labels)}; the first is 0", "are all in `labels`?")
         return self.labels[int(text)]
 
 
 def _number(target: str, value: Any) -> Any:
+    """One finite number, or a list of them."""
     try:
-        return [float(one) for one in value] if isinstance(value, list) else float(value)
-    except (TypeError, ValueError) as error:
-        raise BadGroup(f"its {target} should be a number, not {value!r}") from error
+        numbers = [float(one) for one in value] if isinstance(value, list) else float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadGroup(f"its {target} should be a number, not {_short(value)}", _SEE_TARGETS) from error
+    if not all(map(isfinite, numbers if isinstance(numbers, list) else [numbers])):
+        raise BadGroup(f"its {target} should be a number, not {_short(value)}", _SEE_TARGETS)
+    return numbers
+
+
+def _short(value: Any) -> str:
+    """A value for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def class_names(found: Sequence[str] | set[str]) -> list[str]:

@@ -8,14 +8,16 @@ import os
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, overload
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from zoo_plugins.sources.samples_on_demand import SamplesOnDemand
 from zoo_plugins.sources.shard_fields import LARGEST_NOTE, BadGroup, Fields
+from zoo_plugins.sources.shard_file import CUT_OFF, FETCH_AGAIN, ShardFile
 from zoo_plugins.sources.shard_names import grouped
 from zoo_registry.errors import DataError, Location, Problem
 from zoo_registry.protocols import Sample
@@ -45,7 +47,7 @@ class FilePart:
         return content
 
 
-class TarSamples(Sequence[Sample]):
+class TarSamples(SamplesOnDemand):
     """The samples of several tar files, made when they are asked for.
 
     Args:
@@ -75,16 +77,8 @@ class TarSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._places_n2)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        at = index + len(self) if index < 0 else index
-        if not 0 <= at < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
+    def make(self, at: int) -> Sample:
+        """See `SamplesOnDemand`."""
         path = self._shards[int(np.searchsorted(self._firsts, at, side="right")) - 1]
         key, extension, targets = self._row(at)
         media = FilePart(path, int(self._places_n2[at, 0]), int(self._places_n2[at, 1]))
@@ -141,7 +135,8 @@ def _index_file(shard: str, fields: Fields, cache: Path) -> Path:
     try:
         state = os.stat(shard)
     except OSError as error:
-        raise DataError(f"this shard cannot be read: {error.strerror}", where=Location(shard)) from error
+        message = f"this shard cannot be read: {error.strerror}"
+        raise DataError(message, where=Location(shard), hint="is the disk there, and may you read the file?") from error
     made_of = [VERSION, os.path.abspath(shard), state.st_size, state.st_mtime_ns]
     made_of += [fields.media, sorted(fields.targets.items()), fields.labels]
     name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
@@ -165,21 +160,21 @@ def _scanned(shard: str, fields: Fields, cache: Path) -> tuple[np.ndarray, list[
     texts: list[str] = []
     problems: list[Problem] = []
     try:
-        with tarfile.open(shard, "r:") as tar, open(shard, "rb") as file:
-            for key, group in grouped((member.name, member) for member in _files(tar)):
+        with open(shard, "rb") as file, ShardFile.open(fileobj=file, mode="r:") as tar:
+            for key, group in grouped((member.name, member) for member in tar.files()):
                 try:
                     extension = fields.medium(group)
                     targets = fields.read({name: _note(file, name, member) for name, member in group.items()
                                            if name != extension and fields.is_note(name)})  # fmt: skip
                 except BadGroup as error:
-                    problems.append(Problem(f"{key}: {error}", where))
+                    problems.append(Problem(f"{key}: {error}", where, error.hint))
                     continue
                 places.append((group[extension].offset_data, group[extension].size))
                 texts.append(json.dumps([key, extension, targets]))
     except (tarfile.TarError, OSError) as error:
-        raise DataError(f"it is no tar file, or cut off ({error})", where=where) from error
+        raise DataError(f"{CUT_OFF} ({error})", where=where, hint=FETCH_AGAIN) from error
     except DataError as error:
-        raise DataError(error.problems[0].message, where=where) from error
+        raise DataError(error.problems[0].message, where=where, hint=error.problems[0].hint) from error
     if not places and not problems:
         problems.append(Problem("it holds no films or pictures", where, f"they end in {', '.join(fields.media)}"))
     if problems:
@@ -188,15 +183,6 @@ def _scanned(shard: str, fields: Fields, cache: Path) -> tuple[np.ndarray, list[
     places_n2 = np.array(places, np.int64)
     _keep(_index_file(shard, fields, cache), places_n2, texts)
     return places_n2, texts
-
-
-def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    for member in tar:
-        if member.isreg():
-            if member.issparse():
-                raise DataError(f"its member {member.name} is stored with holes", hint="write it without --sparse")
-            yield member
-        tar.members = []  # type: ignore[attr-defined]  # a million of them would stay in memory
 
 
 def _note(file: BinaryIO, extension: str, member: tarfile.TarInfo) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from zoo_plugins.sources.shard_fields import LARGEST_NOTE, BadGroup, Fields
+from zoo_plugins.sources.shard_file import CUT_OFF, FETCH_AGAIN, ShardFile
 from zoo_plugins.sources.shard_names import grouped
 from zoo_registry.errors import DataError
 from zoo_registry.protocols import Sample
@@ -32,7 +33,7 @@ PIPES = "ZOO_ALLOW_PIPES"
 
 SCHEMES = ("http://", "https://", "hf://", "pipe:")
 
-_CUT_OFF = (tarfile.TarError, OSError, EOFError, zlib.error, http.client.HTTPException)
+_UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, http.client.HTTPException)
 
 
 @dataclass(frozen=True)
@@ -86,24 +87,24 @@ class TarStream:
         address = self.addresses[shard]
         name = shown(address).rpartition("/")[2] or shown(address)
         try:
-            with opened(address) as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
+            with opened(address) as stream, ShardFile.open(fileobj=stream, mode="r|*") as tar:
                 for key, group in grouped(self._members(tar)):
                     yield self._sample(name, key, group)
-        except _CUT_OFF as error:
-            raise DataError(f"it is no tar file, or cut off ({error})") from error
+        except _UNREADABLE as error:
+            raise DataError(f"{CUT_OFF} ({error})", hint=FETCH_AGAIN) from error
 
-    def _members(self, tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
-        for member in tar:
+    def _members(self, tar: ShardFile) -> Iterator[tuple[str, bytes]]:
+        for member in tar.files():
             extension = member.name.rpartition("/")[2].partition(".")[2].lower()
             medium = extension in self.fields.media
-            if member.isreg() and (medium or self.fields.is_note(extension)):
+            if medium or self.fields.is_note(extension):
                 limit = LARGEST_MEMBER if medium else LARGEST_NOTE
                 if member.size > limit:
-                    raise DataError(f"its member {member.name} has {member.size:,} bytes, more than {limit:,}")
+                    message = f"its member {member.name} has {member.size:,} bytes, more than {limit:,}"
+                    raise DataError(message, hint="leave it out of the shard, or lay it beside as a file of its own")
                 file = tar.extractfile(member)
                 assert file is not None  # it is a regular file
                 yield member.name, file.read()
-            tar.members = []  # type: ignore[attr-defined]  # a million of them would stay in memory
 
     def _sample(self, shard: str, key: str, group: dict[str, bytes]) -> Sample:
         try:

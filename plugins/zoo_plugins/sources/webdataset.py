@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from zoo_plugins.sources.sample_list import SampleList
-from zoo_plugins.sources.shard_fields import MEDIA, Fields, class_names
+from zoo_plugins.sources.shard_fields import FILMS, MEDIA, Fields, class_names
 from zoo_plugins.sources.shard_names import expand
 from zoo_plugins.sources.tar_index import indexed
 from zoo_plugins.sources.tar_stream import PIPES, TarStream, check_address
@@ -44,6 +45,7 @@ def webdataset(
         labels: class names in the order of their numbers, or a text file with one a line; None takes what the samples
             say, which only an index can know.
         targets: which member each target is read from: `cls`, `txt`, or `json.FIELD`; None means `label_b: cls`.
+            Films that should come out (`clip_bcthw`, `mask_bthw`) are not read from shards.
         media: extensions of films and pictures, the first one present is taken; None for the usual ones.
         samples: of an epoch, when shards are streamed; training needs it.
         buffer: samples in each shuffle buffer, when shards are streamed; up to eight are in memory.
@@ -67,6 +69,7 @@ def webdataset(
         DEFAULT_TARGETS if targets is None else targets,
         tuple(names),
     )
+    _check_targets(fields.targets)
     _check(files, addresses, split)
     if not addresses and not stream and all(_is_plain(file) for file in files):
         found = indexed(files, fields, cache)
@@ -95,6 +98,19 @@ def _names(labels: Path | list[str] | None) -> list[str]:
     except (OSError, ValueError) as error:
         raise DataError("this list of classes cannot be read", where=Location(str(labels)), hint=str(error)) from error
     return [line.strip() for line in lines if line.strip()]
+
+
+def _check_targets(targets: Mapping[str, str]) -> None:
+    problems = [
+        Problem(
+            f"the target {key} is a film, which is not read from shards",
+            hint="list films and their targets in a manifest (the source `manifest`, its columns `target` and `mask`)",
+        )
+        for key in targets
+        if key in FILMS
+    ]
+    if problems:
+        raise DataError(problems)
 
 
 def _check(files: list[str], addresses: list[str], split: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import http.server
 import io
 import json
+import re
 import tarfile
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,9 +192,9 @@ def test_everything_wrong_with_shards_is_told_at_once(tmp_path: Path, shard: Pat
     shards = [tmp_path / name for name in ("text.tar", "cut.tar", "odd.tar", "none.tar")]
     with pytest.raises(DataError) as caught:
         open_source(tmp_path, path=shards, labels=["jump", "run"])
-    told = [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
-    assert told[0].startswith("text.tar: it is no tar file, or cut off")
-    assert told[1].startswith("cut.tar: it is no tar file, or cut off")
+    told = [f"{problem.where}: {problem.message}".removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+    assert told[0].startswith("text.tar: it is no tar file, damaged or cut off")
+    assert told[1].startswith("cut.tar: it is no tar file, damaged or cut off")
     assert told[2:6] == [
         "odd.tar: 0: it has no film or picture but cls",
         "odd.tar: 1: it has no .cls, which label_b is read from",
@@ -199,6 +202,7 @@ def test_everything_wrong_with_shards_is_told_at_once(tmp_path: Path, shard: Pat
         "odd.tar: 3: its .cls is no UTF-8 text",
     ]
     assert told[6].startswith("none.tar: it holds no films or pictures")
+    assert all(problem.hint for problem in caught.value.problems)
 
 
 def test_in_a_stream_a_bad_sample_harms_no_other(tmp_path: Path) -> None:
@@ -218,7 +222,7 @@ def test_a_stream_that_is_cut_off_gives_what_it_has_and_says_so(tmp_path: Path) 
     shard.write_bytes(shard.read_bytes()[: 4 * 1024 + 1000])  # each small member takes 1024 bytes
     samples = open_source(tmp_path, path=shard, labels=["a"], stream=True).read(0)
     assert next(samples).media == b"0"
-    with pytest.raises(DataError, match="no tar file, or cut off"):
+    with pytest.raises(DataError, match="no tar file, damaged or cut off"):
         next(samples)
 
 
@@ -255,7 +259,7 @@ def test_shards_of_a_server_are_streamed(tmp_path: Path, server: str, shard: Pat
 def test_a_server_that_breaks_off_or_has_no_such_shard_is_noticed(tmp_path: Path, server: str, name: str) -> None:
     write_tar(tmp_path / "short.tar", [("0.mp4", b"0"), ("0.cls", b"a")])
     source = open_source(tmp_path, urls=f"{server}/{name}", labels=["a"], targets={})
-    with pytest.raises(DataError, match="no tar file, or cut off"):
+    with pytest.raises(DataError, match="no tar file, damaged or cut off"):
         list(source.read(0))
 
 
@@ -306,6 +310,123 @@ def test_members_that_claim_to_be_huge_are_not_read(tmp_path: Path) -> None:
     source = open_source(tmp_path, path=tmp_path / "huge.tar", labels=["a"], stream=True)
     with pytest.raises(DataError, match=r"0\.cls has 17,825,792 bytes, more than 16,777,216"):
         list(source.read(0))
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
+def sample(key: int) -> bytes:
+    return header(f"{key}.mp4", 1) + padded(b"x") + header(f"{key}.cls", 1) + padded(b"a")
+
+
+def padded(content: bytes) -> bytes:
+    return content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
+def pax(record: str) -> bytes:
+    """A header of one record, which begins with its own length."""
+    length = next(size for size in range(len(record), len(record) + 9) if len(f"{size} {record}\n") == size)
+    content = f"{length} {record}\n".encode()
+    return header("pax", len(content), tarfile.XHDTYPE) + padded(content)
+
+
+END = bytes(2 * tarfile.BLOCKSIZE)
+HOSTILE = {
+    "names that never end": (header("long", 1, tarfile.GNUTYPE_LONGNAME) + padded(b"z")) * 2000 + sample(1) + END,
+    "a size below zero": pax("size=-100000") + sample(1) + END,
+    "a map of holes with a number of 5,000 digits": pax(f"GNU.sparse.map={'9' * 5000},1") + sample(1) + END,
+    "a header with a flipped bit": sample(1).replace(b"1.cls", b"1.clr") + sample(2) + END,
+    "the end missing": sample(1),
+    "half a header": sample(1)[:200],
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("rest", HOSTILE.values(), ids=HOSTILE)
+def test_headers_that_make_no_sense_end_a_shard_in_words(tmp_path: Path, rest: bytes, stream: bool) -> None:
+    (tmp_path / "s.tar").write_bytes(sample(0) + rest)
+    with pytest.raises(DataError, match="no tar file, damaged or cut off") as caught:
+        list(open_source(tmp_path, path=tmp_path / "s.tar", labels=["a"], stream=stream).read(0))
+    assert caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_long_headers_are_not_read_into_memory(tmp_path: Path, kind: bytes) -> None:
+    size = 32 * 1024**2
+    with gzip.open(tmp_path / "s.tar.gz", "wb", compresslevel=1) as file:
+        file.write(sample(0) + header("h", size, kind))
+        for _ in range(64):
+            file.write(b"a" * (size // 64))
+        file.write(sample(1) + END)
+    source = open_source(tmp_path, path=tmp_path / "s.tar.gz", labels=["a"])
+    tracemalloc.start()
+    with pytest.raises(DataError, match="headers of more than 65,536 bytes"):
+        list(source.read(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * 1024**2
+
+
+def test_long_names_are_read_where_they_are_names(tmp_path: Path) -> None:
+    folder = "/".join(["a-folder-with-a-long-name"] * 20)
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / "s.tar", "w", format=form) as tar:
+            for name, content in [("0.mp4", b"film"), ("0.cls", b"a")]:
+                member = tarfile.TarInfo(f"{folder}/{name}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        (read,) = open_source(tmp_path, path=tmp_path / "s.tar", labels=["a"], stream=True).read(0)
+        assert read.key == f"s.tar: {folder}/0.mp4"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_members_with_holes_are_refused(tmp_path: Path, stream: bool) -> None:
+    holes = header("1.mp4", 0, tarfile.GNUTYPE_SPARSE)
+    (tmp_path / "s.tar").write_bytes(sample(0) + holes + sample(2) + END)
+    with pytest.raises(DataError, match=r"its member 1\.mp4 is stored with holes") as caught:
+        list(open_source(tmp_path, path=tmp_path / "s.tar", labels=["a"], stream=stream).read(0))
+    assert caught.value.problems[0].hint == "write it without --sparse"
+
+
+@pytest.mark.parametrize(
+    ("targets", "member", "content", "reason"),
+    [
+        ({"value_b": "json.v"}, "json", b"[" * 100_000, "its .json is no JSON"),
+        ({"value_b": "json.v"}, "json", b'{"v": 1' + b"0" * 400 + b"}", "its value_b should be a number, not 1000"),
+        ({"value_b": "json.v"}, "json", b'{"v": NaN}', "its value_b should be a number, not nan"),
+        ({"value_bk": "json.v"}, "json", b'{"v": [1, Infinity]}', "its value_bk should be a number"),
+        ({"label_b": "json.v"}, "json", b'{"v": 1' + b"0" * 5000 + b"}", "its .json is no JSON"),
+    ],
+)
+def test_what_cannot_be_understood_makes_a_bad_sample_and_no_crash(
+    tmp_path: Path, targets: dict[str, str], member: str, content: bytes, reason: str
+) -> None:
+    good = [("1.mp4", b"1"), (f"1.{member}", b'{"v": 0}')]
+    shard = write_tar(tmp_path / "s.tar", [("0.mp4", b"0"), (f"0.{member}", content), *good])
+    with pytest.raises(DataError, match=re.escape(f"s.tar: 0: {reason}")):
+        open_source(tmp_path, path=shard, targets=targets)
+    bad, fine = open_source(tmp_path, path=shard, targets=targets, stream=True, labels=["0"]).read(0)
+    with pytest.raises(OSError, match=re.escape(reason)):
+        bad.media.read()
+    assert fine.media == b"1"
+
+
+def test_a_class_of_5000_digits_is_a_name(tmp_path: Path) -> None:
+    shard = write_tar(tmp_path / "s.tar", [("0.mp4", b"0"), ("0.cls", b"9" * 5000), ("1.mp4", b"1"), ("1.cls", b"3")])
+    assert open_source(tmp_path, path=shard).labels == ["3", "9" * 5000]
+    first, _ = open_source(tmp_path, path=shard, stream=True, labels=list("0123")).read(0)
+    assert first.targets == {"label_b": "9" * 5000}  # which is no class: the loader says so
+
+
+@pytest.mark.parametrize("key", ["clip_bcthw", "mask_bthw"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_shard_names_no_files_of_this_machine(tmp_path: Path, key: str, stream: bool) -> None:
+    shard = write_tar(tmp_path / "s.tar", [("0.mp4", b"0"), ("0.txt", b"/home/me/private.mp4")])
+    with pytest.raises(DataError, match=f"the target {key} is a film, which is not read from shards"):
+        open_source(tmp_path, path=shard, targets={key: "txt"}, stream=stream)
 
 
 def test_json_targets_keep_their_form(tmp_path: Path) -> None:
