@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from zoo_registry.errors import ArtefactError, DataError, NameProblem, Problem, UndecodableMedia, ZooError
+from zoo_registry.errors import (
+    ArtefactError,
+    DataError,
+    NameProblem,
+    PluginError,
+    Problem,
+    UndecodableMedia,
+    ZooError,
+)
 from zoo_registry.names import reference_kind
-from zoo_registry.protocols import Batch, Sample, Task, select_rows
+from zoo_registry.protocols import Batch, Sample, StagedNetwork, Task, select_rows
 
 if TYPE_CHECKING:
     from zoo_registry.entries import AudioSpec, ClipSpec
@@ -76,6 +84,38 @@ class ZooModel(nn.Module):
             *inputs: preprocessed, in the order of `inputs`: normalised float clips (B, C, T, H, W), audio (B, C, N).
         """
         return self.network(*inputs)
+
+    def forward_features(self, *inputs: Tensor) -> Tensor:
+        """What the network's head gets: a map (B, C, T', H', W'), or tokens (B, N, C).
+
+        Args:
+            *inputs: as `forward` takes them.
+
+        Raises:
+            PluginError: the network does not tell its head from the rest.
+        """
+        if not isinstance(self.network, StagedNetwork):
+            raise PluginError(
+                f"{self.name} does not tell its head from the rest",
+                hint="its plugin's author adds that, see zoo_registry.protocols.StagedNetwork",
+            )
+        return self.network.forward_features(*inputs)
+
+    def as_backbone(self) -> ZooModel:
+        """The same network without its head, which is taken out of it; see `features_only` of `zoo.load`."""
+        from zoo.features import Pyramid
+
+        return ZooModel(
+            Pyramid(self.network, self.name),
+            name=self.name,
+            params=self.params,
+            inputs=self.inputs,
+            clip=self.clip,
+            audio=self.audio,
+            structure=self.structure,
+            licence=self.licence,
+            uri=self.uri,
+        ).eval()
 
     @torch.no_grad()  # what a network keeps from inference mode could not be trained with later
     def predict(
@@ -195,6 +235,9 @@ def load(
     *,
     pretrained: bool = True,
     num_classes: int | None = None,
+    features_only: bool = False,
+    params: Mapping[str, Any] | None = None,
+    clip: Mapping[str, Any] | None = None,
     device: str | torch.device = "cpu",
 ) -> ZooModel:
     """Load a model by name, from a run, a folder or a store.
@@ -206,6 +249,11 @@ def load(
         pretrained: for names: published weights (those of the tag, else the first), or random ones.
         num_classes: for names: outputs of the head; by default as many as the published weights have. Where it is not
             what the weights were trained for, the head starts from random values and a warning says so.
+        features_only: without the head: the model answers with the map (B, C, T', H', W') of every stage, finest first;
+            `model.network.stages` has their names, channels and strides.
+        params: for names: parameters of the builder, as in a recipe's `model.params`: `{"in_channels": 1}` (published
+            weights are folded), `{"drop_path": 0.2}`; `zoo show NAME` lists them.
+        clip: for names: changes of the clip spec, as in a recipe's `data.clip`: `{"frames": 8, "size": 160}`.
         device: where the model goes.
 
     Returns:
@@ -214,7 +262,9 @@ def load(
     Raises:
         UnknownName: no such name; the hint has the nearest ones.
         ArtefactError: weights that cannot be trusted or do not fit, or a name without published weights.
-        ParameterError: `num_classes` is needed, because no published weights say it.
+        ParameterError: `num_classes` is needed, because no published weights say it; a parameter or clip that the
+            architecture cannot take.
+        PluginError: `features_only` of a network that has no stages.
         HubError: a store that cannot be reached.
 
     Example:
@@ -227,19 +277,28 @@ def load(
         from zoo.pretrained import load_by_name
 
         try:
-            return load_by_name(text, pretrained=pretrained, num_classes=num_classes, device=device)
+            return load_by_name(
+                text,
+                pretrained=pretrained,
+                num_classes=num_classes,
+                features_only=features_only,
+                params=params or {},
+                clip=clip or {},
+                device=device,
+            )
         except NameProblem as error:
             # `runs/x` has the form of a name, and is what people type for the run of that name: a name that nobody
             # has may be a folder. Names come first, so a folder never hides a model.
             if not _holds_model(Path(text)):
                 raise _neither_name_nor_folder(text, error) from None
-    if not pretrained or num_classes is not None:
+    if not pretrained or num_classes is not None or params or clip:
         raise ArtefactError(
-            f"{text!r} brings its own weights and classes",
-            hint="`pretrained` and `num_classes` go with names from the catalogue; to train on, name the folder as "
-            "`model.weights` of a recipe",
+            f"{text!r} brings its own weights, classes and clip spec",
+            hint="`pretrained`, `num_classes`, `params` and `clip` go with names from the catalogue; to train on, name "
+            "the folder as `model.weights` of a recipe",
         )
-    return _load_from(text if kind == "uri" else f"file:{text}", device)
+    model = _load_from(text if kind == "uri" else f"file:{text}", device)
+    return model.as_backbone() if features_only else model
 
 
 def _load_from(uri: str, device: str | torch.device) -> ZooModel:

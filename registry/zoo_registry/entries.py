@@ -119,7 +119,9 @@ class Weights:
         source: URI of a file or repository: `hf://org/repo`, `https://...`.
         sha256: whole checksum, or the start of it that the publisher gives.
         labels: number of classes that the head has.
-        label_file: their names, a line each in the order of the outputs: `package:path/inside/it.txt`.
+        label_file: where their names are, in the order of the outputs: `package:path/inside/it.txt`, a line each;
+            `hf://org/repo`, whose `config.json` has them as `id2label`; or the import string of a function `() ->
+            Iterable[str]`.
         metrics: what the publisher claims, by the name of the metric.
         claimed_by: who claims it and where: a paper's table, a page.
         licence: SPDX identifier; None is shown as unknown.

@@ -33,6 +33,7 @@ ENTRY_OF_KIND: Mapping[str, type[Entry]] = {
 
 _IMPORT_STRING = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE_FILE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:(?!/)(?!.*\.\.)[^\\:]+\.ya?ml")
+_LABEL_FILE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:(?!/)(?!.*\.\.)[^\\:]+\.txt|hf://[^\s]+")
 _SHA256 = re.compile(r"[0-9a-f]{6,64}")
 _TUPLES = ("aliases", "requires", "inputs", "weights", "roles", "targets")
 _TEXTS = ("summary", "task")
@@ -105,6 +106,12 @@ def _model_faults(model: Model) -> Iterator[str]:
         yield f"audio is a {type(model.audio).__name__}, not an AudioSpec"
     if not model.inputs:
         yield "inputs is empty"
+    yield from _layout_faults(model.layouts)
+    layouts = model.layouts if isinstance(model.layouts, Mapping) else {}
+    if model.gmacs is not None and not (isinstance(model.gmacs, int | float) and model.gmacs > 0):
+        yield f"gmacs {model.gmacs!r} is not a number above zero"
+    if not (isinstance(model.limits, Mapping) and all(isinstance(text, str) for text in model.limits.values())):
+        yield "limits is not a mapping of the name of a check to a sentence"
     tags: set[str] = set()
     for weights in model.weights:
         if not isinstance(weights, Weights):
@@ -120,8 +127,32 @@ def _model_faults(model: Model) -> Iterator[str]:
             yield f"source {weights.source!r} of weights {weights.tag!r} is not a URI"
         if weights.sha256 is not None and not _SHA256.fullmatch(str(weights.sha256)):
             yield f"sha256 {weights.sha256!r} of weights {weights.tag!r} is not 6 to 64 hexadecimal digits"
-        if weights.convert is not None and not _is_import_string(weights.convert):
-            yield f"{_no_import_string('convert', weights.convert)} (weights {weights.tag!r})"
+        if weights.convert is not None and not _is_import_string(weights.convert) and weights.convert not in layouts:
+            yield (
+                f"convert {weights.convert!r} of weights {weights.tag!r} is neither an import string, "
+                "package.module:function, nor one of the model's layouts"
+            )
+        if weights.label_file is not None and not _is_label_file(weights.label_file):
+            yield (
+                f"label_file {weights.label_file!r} of weights {weights.tag!r} is neither package:path/inside/it.txt, "
+                "hf://org/repo nor an import string, package.module:function"
+            )
+
+
+def _layout_faults(layouts: Any) -> Iterator[str]:
+    """What can be wrong with the checkpoints of other projects that a model can read."""
+    if not isinstance(layouts, Mapping):
+        yield f"layouts is a {type(layouts).__name__}, write a mapping of name to import string"
+        return
+    for name, converter in layouts.items():
+        if not (isinstance(name, str) and TAG.fullmatch(name)):
+            yield f"layout {name!r} is not lower-case letters, digits and underscores"
+        if not _is_import_string(converter):
+            yield _no_import_string(f"layout {name!r}:", converter)
+
+
+def _is_label_file(value: Any) -> bool:
+    return isinstance(value, str) and (_LABEL_FILE.fullmatch(value) is not None or _is_import_string(value))
 
 
 def _is_import_string(value: Any) -> bool:

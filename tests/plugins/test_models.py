@@ -169,7 +169,7 @@ def published(name: str, tag: str, classes: int, folder: Path, monkeypatch: pyte
         assert uri == f"hf://timm/{name}.{tag}"
         return Fetched(folder, uri)
 
-    monkeypatch.setattr("zoo.pretrained.fetch", fetch)
+    monkeypatch.setattr("zoo.pretrained.state_dicts.fetch", fetch)
     return theirs
 
 

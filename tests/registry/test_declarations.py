@@ -41,7 +41,18 @@ GOOD = "Model('good', 'atlas.nets:good')"
         ("Model('bad', 'a.b:c', weights=(Weights(tag='t', source='hf://a'),) * 2)", "tag 't' occurs twice"),
         (
             "Model('bad', 'a.b:c', weights=(Weights(tag='t', source='hf://a', convert='a.b'),))",
-            "convert 'a.b' is not an import string",
+            "convert 'a.b' of weights 't' is neither an import string",
+        ),
+        (
+            "Model('bad', 'a.b:c', weights=(Weights(tag='t', source='hf://a', label_file='../x.txt'),))",
+            "label_file '../x.txt' of weights 't' is neither package:path/inside/it.txt",
+        ),
+        ("Model('bad', 'a.b:c', layouts={'theirs': 'a.b'})", "layout 'theirs': 'a.b' is not an import string"),
+        ("Model('bad', 'a.b:c', layouts=('theirs',))", "layouts is a tuple, write a mapping"),
+        ("Model('bad', 'a.b:c', gmacs=-1)", "gmacs -1 is not a number above zero"),
+        (
+            "Model('bad', 'a.b:c', limits={'export': False})",
+            "limits is not a mapping of the name of a check to a sentence",
         ),
         (
             "Model('bad', 'a.b:c', weights=(Weights(tag='t', source='nowhere'),))",

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zoo.artefact import load_model, save_model
-from zoo.artefact.load import _fill
+from zoo.artefact.empty import fill
 from zoo.artefact.manifest import LARGEST, MANIFEST, WEIGHTS
 from zoo.artefact.weights import read_weights, sha256_of, write_weights
 from zoo.build import build
@@ -139,7 +139,7 @@ def test_tied_parameters_are_tied_again(tmp_path: Path) -> None:
     write_weights(module, tmp_path / WEIGHTS)
     with torch.device("meta"):
         fresh = Tied()
-    _fill(fresh, read_weights(tmp_path / WEIGHTS))
+    fill(fresh, read_weights(tmp_path / WEIGHTS))
     assert fresh.decode.weight is fresh.encode.weight
     assert torch.equal(fresh.encode.weight, module.encode.weight)
 
@@ -147,7 +147,7 @@ def test_tied_parameters_are_tied_again(tmp_path: Path) -> None:
 def test_tied_parameters_that_differ_in_the_file_are_refused(tmp_path: Path) -> None:
     state = {key: value.clone() for key, value in Tied().state_dict().items()}
     with pytest.raises(ArtefactError, match="one parameter of the model, but differ in the file"):
-        _fill(Tied(), state | {"decode.weight": torch.zeros(4, 4)})
+        fill(Tied(), state | {"decode.weight": torch.zeros(4, 4)})
 
 
 class Calibration:

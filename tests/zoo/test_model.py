@@ -122,9 +122,11 @@ def test_nothing_there_is_said(tmp_path: Path) -> None:
         zoo.load("s3://bucket/model")
 
 
-@pytest.mark.parametrize("options", [{"pretrained": False}, {"num_classes": 7}])
+@pytest.mark.parametrize(
+    "options", [{"pretrained": False}, {"num_classes": 7}, {"params": {"dropout": 0.1}}, {"clip": {"frames": 8}}]
+)
 def test_options_for_names_are_refused_for_folders(options: dict[str, Any], run: Path) -> None:
-    with pytest.raises(ArtefactError, match="brings its own weights and classes"):
+    with pytest.raises(ArtefactError, match="brings its own weights, classes and clip spec"):
         zoo.load(run, **options)
 
 
@@ -356,7 +358,7 @@ def test_converted_weights_may_lack_the_last_layer_only(
 def test_a_converter_that_is_not_there_is_named(theirs: nn.Module, tmp_path: Path) -> None:
     weights = dataclasses.replace(foreign(theirs.state_dict(), tmp_path), convert="zoo.model:nothing")
     module, listed = s3d(400, (weights,))
-    with pytest.raises(PluginError, match=r"'zoo\.model:nothing', cannot be imported"):
+    with pytest.raises(PluginError, match=r"'zoo\.model:nothing' of torchvision/s3d cannot be imported"):
         load_weights(module, "k400", listed=listed)
 
 

@@ -136,15 +136,16 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
     return answer | unknown
 
 
-def misfit(model: str, keys: Iterable[str], where: str) -> ArtefactError:
+def misfit(
+    model: str,
+    keys: Iterable[str],
+    where: str,
+    hint: str = "they belong to another architecture, or to other parameters of this one",
+) -> ArtefactError:
     """The error for weights that belong to another model; `keys` are texts of `differences`."""
     texts = list(keys)
     place = Location(where)
-    head = Problem(
-        f"the weights do not fit {model}: {len(texts)} of their keys differ",
-        place,
-        "they belong to another architecture, or to other parameters of this one",
-    )
+    head = Problem(f"the weights do not fit {model}: {len(texts)} of their keys differ", place, hint)
     more = [f"and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
     return ArtefactError([head, *(Problem(text) for text in [*texts[:SHOWN], *more])])
 

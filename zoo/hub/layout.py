@@ -7,7 +7,10 @@ import re
 from zoo.artefact.manifest import LABELS, MANIFEST, WEIGHTS
 
 CARD = "README.md"
-FETCHED = (MANIFEST, WEIGHTS, LABELS, "recipe.resolved.yaml", "zoo.lock", "metrics.json", "summary.json")
+FETCHED = (
+    MANIFEST, WEIGHTS, LABELS, "recipe.resolved.yaml", "zoo.lock", "metrics.json", "summary.json",
+    "config.json",  # where transformers keeps the names of classes
+)  # fmt: skip
 EXTRA = ("recipe.resolved.yaml", "zoo.lock", "metrics.json", "summary.json", "report.html")
 _FIGURE = re.compile(r"figures/[A-Za-z0-9][A-Za-z0-9 ._-]*\.png")
 

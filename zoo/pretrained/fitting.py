@@ -1,0 +1,178 @@
+"""A publisher's state dict, made to fit a module key by key; whatever has to be adapted is said aloud."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from zoo.artefact.weights import differences, misfit
+from zoo.pretrained.owners import owners_in_words
+from zoo_registry.errors import ArtefactError, Location, PluginError
+from zoo_registry.protocols import StagedNetwork
+
+if TYPE_CHECKING:
+    from zoo.pretrained.state_dicts import Published
+    from zoo_registry.catalog import Listed
+    from zoo_registry.entries import Weights
+
+Convert = Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]]
+"""What `Weights.convert` and the values of `Model.layouts` lead to."""
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """What went into a module.
+
+    Attributes:
+        uri: where the weights came from, pinned.
+        sha256: of the file that held them.
+        skipped: keys of the classifier that kept their random values, because it has another number of classes.
+        classes: how many the skipped classifier was trained for; None where the file has none.
+    """
+
+    uri: str
+    sha256: str
+    skipped: tuple[str, ...] = ()
+    classes: int | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A state dict in the keys and shapes of a module.
+
+    Attributes:
+        state: everything but the classifier, where that is for other classes.
+        loaded: what `load_weights` says of it.
+    """
+
+    state: Mapping[str, Tensor]
+    loaded: LoadedWeights
+
+
+def fitted(module: nn.Module, published: Published, listed: Listed, weights: Weights | None) -> Fitted:
+    """Make published weights fit a freshly built module, which may be on the meta device.
+
+    The classifier, the last part of the network, is left out where it is for another number of classes. The first
+    convolutions of a network for other input channels get the published ones folded.
+
+    Args:
+        module: built by the entry's builder.
+        published: what was read.
+        listed: the entry, for words.
+        weights: the record of the tag, None for weights that were given by path or URI.
+
+    Raises:
+        ArtefactError: keys that are missing, unknown or have another shape; says whose they are where that is known.
+    """
+    convert = converter(listed, weights.convert) if weights and weights.convert else None
+    state = converted(published.state, module, convert)
+    own = module.state_dict()
+    state = {**state, **dict(_folded(state, own, module, listed.name))}
+    wrong = differences(own, state)
+    skipped = _classifier(own, state, wrong, may_lack=convert is not None)
+    if wrong and not skipped:
+        where = weights.source if weights else published.uri
+        raise misfit(listed.name, wrong.values(), where, owners_in_words(published.state, published.uri))
+    classes = next((len(state[key]) for key in skipped if key in state), None)
+    fits = {key: value.to(own[key].dtype) for key, value in state.items() if key not in skipped}
+    return Fitted(fits, LoadedWeights(published.uri, published.sha256, skipped, classes))
+
+
+def converted(state: Mapping[str, Tensor], module: nn.Module, convert: Convert | None) -> dict[str, Tensor]:
+    """A publisher's state dict in the module's keys.
+
+    Batch norm's counters came with PyTorch 0.4.1 and some files are older; those that lack start at 0, as PyTorch does.
+    """
+    state = convert(state, module) if convert is not None else state
+    counters = (key for key in module.state_dict() if key.endswith("num_batches_tracked") and key not in state)
+    return {**state, **{key: torch.zeros((), dtype=torch.long) for key in counters}}
+
+
+def converter(listed: Listed, convert: str) -> Convert:
+    """The function behind `Weights.convert`, or a name in `Model.layouts`.
+
+    Raises:
+        MissingExtra: packages that the model wants are not installed.
+        PluginError: there is no such function.
+    """
+    listed.check_requirements()
+    text = listed.model.layouts.get(convert, convert)
+    module, _, function = text.partition(":")
+    try:
+        found: Convert = getattr(importlib.import_module(module), function)
+    except Exception as error:  # a plugin may raise anything when it is imported
+        raise PluginError(
+            f"the converter {text!r} of {listed.name} cannot be imported: {type(error).__name__}: {error}",
+            where=listed.plugin.where,
+        ) from error
+    return found
+
+
+def refuse_random_classifier(module: nn.Module, loaded: LoadedWeights | None) -> None:
+    """Where nothing trains a model that started from weights, its classifier has to come from them.
+
+    Raises:
+        ArtefactError: it did not; says both numbers of classes.
+    """
+    if loaded and loaded.skipped:
+        classes = len(module.state_dict()[loaded.skipped[0]])
+        raise ArtefactError(
+            f"the weights are {meant_for(loaded.classes)}, the data has {classes}: "
+            f"{', '.join(loaded.skipped)} would be random, and this recipe trains nothing",
+            where=Location(loaded.uri),
+            hint="train it (optim and data.train), or take data with the classes of the weights",
+        )
+
+
+def meant_for(classes: int | None) -> str:
+    """How many classes weights are for, in words."""
+    return "without a classifier" if classes is None else f"for {classes} classes"
+
+
+def _folded(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], module: nn.Module, name: str
+) -> Iterator[tuple[str, Tensor]]:
+    """The weights of convolutions that see the input, where the module takes other channels than the weights.
+
+    For one channel the published ones are added up, which gives a grey clip the answer of its three equal channels; for
+    others they are repeated, and scaled so that the sum over channels stays.
+    """
+    stem = module.stages()[0].layers if isinstance(module, StagedNetwork) else ()
+    of_stem = tuple(part for layer in stem for part in layer)
+    for key, wanted in own.items():
+        given = state.get(key)
+        if given is None or given.ndim < 4 or given.ndim != wanted.ndim or given.shape == wanted.shape:
+            continue
+        if not any(key == part or key.startswith(f"{part}.") for part in of_stem):
+            continue
+        theirs, ours = given.shape[1], wanted.shape[1]
+        if given.shape[:1] != wanted.shape[:1] or given.shape[2:] != wanted.shape[2:]:
+            continue
+        warnings.warn(f"{name}: {key} is folded from {theirs} input channels to {ours}", stacklevel=5)
+        if ours == 1:
+            yield key, given.sum(1, keepdim=True)
+        else:
+            repeated = given[:, [channel % theirs for channel in range(ours)]]
+            yield key, repeated * (theirs / ours)
+
+
+def _classifier(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], wrong: Mapping[str, str], *, may_lack: bool
+) -> tuple[str, ...]:
+    """The keys that differ, if they are the last layer and differ in the number of classes only; else nothing.
+
+    With `may_lack` the last layer may also be missing as a whole.
+    """
+    last = list(own)[len(own) - len(wrong) :]
+    if not wrong or list(wrong) != last or len({key.rpartition(".")[0] for key in last}) != 1:
+        return ()
+    if may_lack and not any(key in state for key in last):
+        return tuple(last)
+    same = all(key in state and state[key].ndim and state[key].shape[1:] == own[key].shape[1:] for key in last)
+    return tuple(last) if same else ()

@@ -1,0 +1,139 @@
+"""State dicts of ours and of other projects, read without running anybody's code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zoo.artefact.manifest import MANIFEST, WEIGHTS, read_manifest
+from zoo.artefact.weights import read_weights, sha256_of
+from zoo.pretrained.fetching import fetch
+from zoo_registry.catalog import cache_folder
+from zoo_registry.errors import ArtefactError, Location
+
+_PICKLES = (".pth", ".pt", ".pyth", ".bin", ".ckpt", ".tar")
+_WRAPPERS = ("model_state", "state_dict", "model", "model_state_dict")
+"""Keys under which training scripts of other projects keep the state dict."""
+
+_SHARDS = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A state dict, and where it came from.
+
+    Attributes:
+        state: tensors by the publisher's keys.
+        uri: where it came from, pinned.
+        sha256: of the file that held it; of the first, where there were several.
+    """
+
+    state: Mapping[str, Tensor]
+    uri: str
+    sha256: str
+
+
+def read_published(uri: str) -> Published:
+    """Read what a URI points at: a model folder, a run with one, or one file of weights.
+
+    Raises:
+        ArtefactError: weights that cannot be trusted or read, or those of a compressed model.
+        HubError: a store that cannot be reached.
+    """
+    fetched = fetch(uri, files=(MANIFEST, WEIGHTS))
+    folder = model_folder(fetched.path)
+    if folder is not None:
+        manifest = read_manifest(folder)
+        if manifest.structure:
+            raise ArtefactError(
+                f"{fetched.uri} is compressed ({', '.join(step.strategy for step in manifest.structure)}), "
+                "its weights fit no network that is not",
+                hint="start from the model as it was before compression",
+            )
+        state = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256)
+        return Published(state, fetched.uri, manifest.weights.sha256)
+    state, sha256 = read_checkpoint(fetched.path)
+    return Published(state, fetched.uri, sha256)
+
+
+def model_folder(path: Path) -> Path | None:
+    """The model folder at a path, or within the run there; None for weights of other projects."""
+    return next((folder for folder in (path, path / "model") if (folder / MANIFEST).is_file()), None)
+
+
+def read_checkpoint(path: Path) -> tuple[Mapping[str, Tensor], str]:
+    """The state dict of a file or folder of any project, and the sha256 of the file that held it.
+
+    Args:
+        path: a safetensors file; a pickle that holds a state dict, bare or as training scripts wrap it; a folder with
+            `model.safetensors`, whole or in shards.
+
+    Raises:
+        ArtefactError: nothing of the kind, damaged, or a pickle that holds more than tensors and plain values.
+    """
+    if path.is_dir() and (path / _SHARDS).is_file() and not (path / WEIGHTS).is_file():
+        return _read_shards(path)
+    file = path / WEIGHTS if path.is_dir() else path
+    if file.suffix in _PICKLES:
+        sha256 = sha256_of(file)
+        return _converted(file, sha256), sha256
+    return read_weights(file), sha256_of(file)
+
+
+def _read_shards(folder: Path) -> tuple[Mapping[str, Tensor], str]:
+    where = Location(str(folder / _SHARDS))
+    try:
+        names = sorted(set(json.loads((folder / _SHARDS).read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise ArtefactError(f"not an index of shards: {error}", where=where, hint="fetch it again") from None
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise ArtefactError("names no shards beside it", where=where, hint="this was not written by a known library")
+    state: dict[str, Tensor] = {}
+    for name in names:
+        state |= read_weights(folder / name)
+    return state, sha256_of(folder / names[0])
+
+
+def _converted(pickle: Path, sha256: str) -> Mapping[str, Tensor]:
+    """The state dict of a `.pth` file: read without running code, and only once; then from safetensors in the cache."""
+    from safetensors.torch import save_file
+
+    folder = cache_folder() / "weights" / sha256
+    for kept in folder.glob("*.safetensors"):
+        with suppress(ArtefactError):
+            return read_weights(kept, sha256=kept.stem)
+    state = _unpickled(pickle)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{os.getpid()}.tmp"
+    try:
+        save_file(state, temporary)
+        temporary.replace(folder / f"{sha256_of(temporary)}.safetensors")
+    finally:
+        temporary.unlink(missing_ok=True)
+    return state
+
+
+def _unpickled(path: Path) -> dict[str, Tensor]:
+    where = Location(str(path))
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what the damaged or hostile pickle makes it raise
+        raise ArtefactError(
+            f"not a plain file of weights: {str(error).splitlines()[0]}",
+            where=where,
+            hint="only tensors are read from pickles, never code; ask its author for a safetensors file",
+        ) from None
+    for key in _WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+            break
+    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise ArtefactError("holds no state dict", where=where, hint="save `model.state_dict()` and nothing else")
+    return {str(key): value.clone().contiguous() for key, value in loaded.items()}
