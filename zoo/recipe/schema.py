@@ -61,11 +61,20 @@ Augments = Annotated[
 ]
 
 
+class FreezeSlot(Slot):
+    """The part of the model that does not learn and computes as in evaluation."""
+
+    until: str
+    """Its last stage, such as `stage3`; all stages before it belong to the part."""
+
+
 class ModelSlot(Component):
-    """The model, and the weights it starts from."""
+    """The model, the weights it starts from, and what of it stays as it is."""
 
     weights: str | None = None
     """Tag of published weights, or `hf://...` or `file:...`; none means random initialisation."""
+    freeze: FreezeSlot | None = None
+    """The first stages, which do not learn; none: all of it learns."""
 
 
 NamedModel = Annotated[ModelSlot, BeforeValidator(_by_name, json_schema_input_type=str | ModelSlot)]
@@ -160,6 +169,9 @@ class ScheduleSlot(Component):
 NamedSchedule = Annotated[ScheduleSlot, BeforeValidator(_by_name, json_schema_input_type=str | ScheduleSlot)]
 
 
+LayerDecay = Annotated[float, Field(gt=0, le=1)]
+
+
 class ObjectiveOptimSlot(Slot):
     """Changes to the optimiser for one objective."""
 
@@ -169,6 +181,10 @@ class ObjectiveOptimSlot(Slot):
     """Merged over the params of `optim` when the optimiser is the same."""
     schedule: NamedSchedule | None = None
     """Another schedule."""
+    layer_decay: LayerDecay | None = None
+    """Another factor from a layer to the one before it; 1 for the same rate everywhere."""
+    decay_norms_and_biases: bool | None = None
+    """Whether weight decay holds for norms and biases of this objective."""
 
 
 NamedObjectiveOptim = Annotated[
@@ -181,6 +197,10 @@ class OptimSlot(Component):
 
     schedule: NamedSchedule | None = None
     """How the learning rate changes; none keeps it."""
+    layer_decay: LayerDecay | None = None
+    """Factor of the learning rate from each layer of the model to the one before it; the head has the full rate."""
+    decay_norms_and_biases: bool = True
+    """Whether weight decay also holds for norms, biases and all else of one dimension, and for position tables."""
     per_objective: dict[str, NamedObjectiveOptim] = {}
     """Changes for single objectives of the task."""
 
@@ -225,6 +245,8 @@ class RunSlot(Slot):
     """Only deterministic kernels; slower on a GPU."""
     threads: PositiveInt | None = None
     """CPU threads of the main process; none leaves torch's choice. Resume is exact at equal thread count."""
+    gradient_checkpointing: bool = False
+    """Less memory for more time: keep what enters each layer, and compute the rest again in the backward pass."""
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     """Longest gradient norm per objective."""
     early_stop: EarlyStopSlot | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,8 @@ from zoo.runner.copies import Copies
 from zoo.runner.device import autocast, place
 from zoo.runner.events import TensorBoardEvents
 from zoo.runner.folder import RunFolder
+from zoo.runner.freeze import Frozen
+from zoo.runner.gradient_checkpointing import statistics_kept
 from zoo.runner.losses import Losses
 from zoo.runner.monitor import Monitor
 from zoo.runner.observers import Observers
@@ -70,6 +72,8 @@ def fit(
     progress: Progress,
     observers: Observers | None = None,
     resume: bool = False,
+    network: torch.nn.Module | None = None,
+    frozen: Frozen = Frozen(),
 ) -> FitResult:
     """Train a task and leave it in its best state: that of the best epoch with validation data, else the last.
 
@@ -86,6 +90,8 @@ def fit(
         observers: told of every log line and epoch.
         resume: go on from the newest whole checkpoint in the folder. On the CPU, at an equal number of threads, the
             weights come out bit for bit as if nothing had happened.
+        network: the recipe's model, for learning rates by layer; what the task keeps by default.
+        frozen: the part of it that does not learn; see `zoo.runner.freeze`.
 
     Returns:
         How long it took and how good it got.
@@ -108,11 +114,12 @@ def fit(
     prepare = partial(_prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times)
     observers = observers or Observers([], progress.say)
     with StopSignals() as stop, training_lock(folder.path):
-        snapshot = _snapshot(task, train, recipe)
+        snapshot = _snapshot(task, train, recipe, network)
         checkpoints = Checkpoints(folder.checkpoints, run.checkpoint.keep, progress.say)
         training = Training(
-            snapshot, val, recipe, folder, checkpoints, preprocess, device, progress, observers, stop, times=times
-        )
+            snapshot, val, recipe, folder, checkpoints, preprocess, device, progress, observers, stop,
+            frozen=frozen, times=times,
+        )  # fmt: skip
         if resume:
             training.resume()
         at = snapshot.at
@@ -153,11 +160,13 @@ def train_step(training: Training, window: Sequence[Batch], prepare: Callable[[B
         with only_these_learn(optimizer, optimizers):
             optimizer.zero_grad()
             for loaded, batch, left_by_others in zip(window, ready, shared, strict=True):
+                training.frozen.hold()  # a task may have switched modes
                 with autocast(training.device, run.precision):
                     terms = objective.loss(batch, left_by_others)
                 if "total" not in terms:
                     raise PluginError(f"objective {objective.name!r} returned no 'total' but {', '.join(terms)}")
-                (terms["total"] / len(window)).backward()  # type: ignore[no-untyped-call]
+                with statistics_kept(training.task.state) if run.gradient_checkpointing else nullcontext():
+                    (terms["total"] / len(window)).backward()  # type: ignore[no-untyped-call]
                 training.note(optimizer, terms, loaded.index)
             if run.clip_grad_norm is not None:
                 clip_grad_norm_(optimizer.parameters, run.clip_grad_norm)
@@ -213,7 +222,7 @@ def _rest_of_epoch(train: Loader, at: Position) -> Iterator[Batch]:
     return train.epoch(at.epoch, at.batches) if at.batches < len(train) else iter(())
 
 
-def _snapshot(task: Task, train: Loader, recipe: RecipeSchema) -> Snapshot:
+def _snapshot(task: Task, train: Loader, recipe: RecipeSchema, network: torch.nn.Module | None) -> Snapshot:
     """A run at its beginning."""
     from zoo.data.stream_split import name_of
 
@@ -228,7 +237,7 @@ def _snapshot(task: Task, train: Loader, recipe: RecipeSchema) -> Snapshot:
     total = run.epochs * -(-len(train) // run.accumulate)
     return Snapshot(
         task=task,
-        optimizers=objective_optimizers(task, objectives, recipe.optim, total),
+        optimizers=objective_optimizers(task, objectives, recipe.optim, total, network),
         at=Position(),
         monitor=Monitor(task.monitor[1], run.early_stop),
         losses=Losses(lambda index: name_of(train.split, index)),

@@ -18,8 +18,9 @@ from zoo_registry.errors import Location, ParameterError, Problem, RunError, Zoo
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from torch.nn import Parameter
+    from torch.nn import Module, Parameter
 
+    from zoo.runner.parameter_groups import ParameterGroup
     from zoo_registry.protocols import Objective, Task
 
 
@@ -50,6 +51,10 @@ def optim_of(optim: OptimSlot, objective: str) -> OptimSlot:
         name=change.name or optim.name,
         params={**optim.params, **change.params} if same else change.params,
         schedule=change.schedule or optim.schedule,
+        layer_decay=optim.layer_decay if change.layer_decay is None else change.layer_decay,
+        decay_norms_and_biases=(
+            optim.decay_norms_and_biases if change.decay_norms_and_biases is None else change.decay_norms_and_biases
+        ),
     )
 
 
@@ -59,12 +64,14 @@ class ObjectiveOptimizer:
     Args:
         objective: what is minimised.
         optim: the slot as it holds for this objective; see `optim_of`.
-        names: the name in `task.state` of every parameter, by id; the checkpoint knows parameters by name.
+        state: the task's; the checkpoint knows parameters by their names in it.
         windows: accumulation windows in the whole run.
+        network: the recipe's model, whose layers `optim.layer_decay` counts; the state itself by default.
 
     Attributes:
         objective: what is minimised.
         parameters: those of the objective's parameters that learn, each once.
+        rate: the learning rate of the last step, before `layer_decay`.
         steps: how many steps this objective has taken.
 
     Raises:
@@ -72,21 +79,34 @@ class ObjectiveOptimizer:
         ParameterError: what the optimiser or the schedule does not admit.
     """
 
-    def __init__(self, objective: Objective, optim: OptimSlot, names: Mapping[int, str], windows: int) -> None:
+    def __init__(
+        self, objective: Objective, optim: OptimSlot, state: Module, windows: int, network: Module | None = None
+    ) -> None:
+        from zoo.runner.parameter_groups import parameter_groups
+
         self.objective = objective
         self.parameters: list[Parameter] = list(dict.fromkeys(p for p in objective.parameters if p.requires_grad))
         if not self.parameters:
             raise RunError(f"objective {objective.name!r} has no parameter that learns")
+        names = {id(parameter): name for name, parameter in state.named_parameters()}
         outside = sum(id(parameter) not in names for parameter in self.parameters)
         if outside:
             raise RunError(
                 f"objective {objective.name!r} has {outside} parameters outside task.state, which no checkpoint holds",
                 hint="the task's author has to put every module that learns into task.state",
             )
-        self._names = [names[id(parameter)] for parameter in self.parameters]
-        self._optimizer = _make_optimizer(optim, self.parameters)
+        groups = parameter_groups(
+            self.parameters,
+            state,
+            state if network is None else network,
+            layer_decay=optim.layer_decay,
+            decay_norms_and_biases=optim.decay_norms_and_biases,
+        )
+        self._names = [names[id(parameter)] for group in groups for parameter in group.parameters]
+        self._optimizer = _make_optimizer(optim, groups)
         self._rates = [float(group["lr"]) for group in self._optimizer.param_groups]
         self.schedule = _make_schedule(optim, -(-windows // objective.every))
+        self.rate = float(self._optimizer.defaults["lr"])
         self.steps = 0
 
     def zero_grad(self) -> None:
@@ -96,15 +116,11 @@ class ObjectiveOptimizer:
     def step(self, epoch: int) -> None:
         """Change the parameters by their gradients, at the schedule's rate."""
         scale = self.schedule.scale(self.steps, epoch)
+        self.rate = scale * float(self._optimizer.defaults["lr"])
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * scale
         self._optimizer.step()
         self.steps += 1
-
-    @property
-    def rate(self) -> float:
-        """The learning rate of the last step."""
-        return float(self._optimizer.param_groups[0]["lr"])
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by `parameter/quantity`, and the JSON-able rest."""
@@ -132,7 +148,7 @@ class ObjectiveOptimizer:
 
 
 def objective_optimizers(
-    task: Task, objectives: Sequence[Objective], optim: OptimSlot, windows: int
+    task: Task, objectives: Sequence[Objective], optim: OptimSlot, windows: int, network: Module | None = None
 ) -> list[ObjectiveOptimizer]:
     """An optimiser and a schedule for every objective.
 
@@ -141,6 +157,7 @@ def objective_optimizers(
         objectives: in the order of a step.
         optim: the recipe's slot.
         windows: accumulation windows in the whole run.
+        network: the recipe's model; what the task keeps by default.
 
     Raises:
         ParameterError: the slot is wrong, or names an objective that the task does not have.
@@ -153,15 +170,23 @@ def objective_optimizers(
     ]
     if problems:
         raise ParameterError(problems)
-    names = {id(parameter): name for name, parameter in task.state.named_parameters()}
-    return [ObjectiveOptimizer(objective, optim_of(optim, objective.name), names, windows) for objective in objectives]
+    network = task.result() if network is None else network
+    return [
+        ObjectiveOptimizer(objective, optim_of(optim, objective.name), task.state, windows, network)
+        for objective in objectives
+    ]
 
 
-def _make_optimizer(optim: OptimSlot, parameters: Sequence[Parameter]) -> torch.optim.Optimizer:
+def _make_optimizer(optim: OptimSlot, groups: Sequence[ParameterGroup]) -> torch.optim.Optimizer:
+    parameters = [{"params": group.parameters} for group in groups]
     try:
         optimizer: torch.optim.Optimizer = resolve_name(OPTIMIZERS[optim.name])(parameters, **optim.params)
     except (ValueError, TypeError) as error:
         raise ParameterError(f"optimiser {optim.name!r}: {error}") from error
+    for made, group in zip(optimizer.param_groups, groups, strict=True):
+        made["lr"] *= group.scale
+        if not group.decays and "weight_decay" in made:
+            made["weight_decay"] = 0.0
     return optimizer
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zoo.pretrained import LoadedWeights
     from zoo.recipe import LoadedRecipe
     from zoo.recipe.schema import Component, LossSlot, RecipeSchema
+    from zoo.runner.freeze import Frozen
     from zoo_registry.protocols import Augment, Batch, Task
 
 SPLITS = ("train", "val", "test")
@@ -38,6 +39,8 @@ class Pipeline:
         listed: the model in the catalogue; `task.result()` is the module.
         clip, audio: what its inputs look like, with the recipe's changes.
         labels: class names in the order of the outputs, empty where targets are no classes.
+        network: the model as it was built, whatever the task puts around it.
+        frozen: the part of it that does not learn.
         task: the built task; holds the model.
         splits: opened data by name.
         augment: the recipe's augmentations on the device, one after the other.
@@ -54,6 +57,8 @@ class Pipeline:
     clip: ClipSpec | None
     audio: AudioSpec | None
     labels: tuple[str, ...]
+    network: Module
+    frozen: Frozen
     task: Task
     splits: Mapping[str, Split]
     augment: Augment
@@ -110,7 +115,8 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         quarantine: file that gets a line for every file that cannot be decoded.
 
     Raises:
-        ZooError: data that is not there or does not fit, weights that do not fit.
+        ZooError: data that is not there or does not fit, weights that do not fit, a stage to freeze that the model does
+            not have.
     """
     import torch
 
@@ -140,6 +146,7 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     module, weights = build_model(listed, recipe.model.params, recipe.model.weights, provided)
     if recipe.optim is None or "train" not in splits:
         refuse_random_classifier(module, weights)
+    frozen = set_for_training(module, loaded)
     provided_to_task = provided | {"model": module, "losses": build_losses(recipe.loss, provided)}
     in_workers = [slot for slot in recipe.augment if slot.where == "worker"]
     others: list[LoadedWeights] = []  # of models that the task holds beside, such as a teacher
@@ -155,6 +162,8 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         clip=clip,
         audio=listed.model.audio,
         labels=labels,
+        network=module,
+        frozen=frozen,
         task=task,
         splits=splits,
         augment=build_augment([slot for slot in recipe.augment if slot.where == "device"], provided),
@@ -195,6 +204,22 @@ def build_model(
     """Build a model and give it the weights it starts from, if any."""
     module: Module = build(listed, params, provided, load_weights=_load_weights)
     return module, None if weights is None else _load_weights(module, listed, weights)
+
+
+def set_for_training(network: Module, loaded: LoadedRecipe) -> Frozen:
+    """Freeze what the recipe freezes, and turn gradient checkpointing on where it says so.
+
+    Returns:
+        The part of the network that does not learn.
+    """
+    from zoo.runner.freeze import Frozen, freeze
+    from zoo.runner.gradient_checkpointing import enable_gradient_checkpointing
+
+    if loaded.schema.run.gradient_checkpointing:
+        enable_gradient_checkpointing(network, where=loaded.where(("run", "gradient_checkpointing")))
+    if loaded.schema.model.freeze is None:
+        return Frozen()
+    return freeze(network, loaded.schema.model.freeze.until, where=loaded.where(("model", "freeze", "until")))
 
 
 def _load_weights(module: Module, listed: Listed, reference: str) -> LoadedWeights:

@@ -215,6 +215,8 @@ class _Stages:
                 progress=self.progress,
                 observers=self.observers,
                 resume=self.resume,
+                network=self.pipeline.network,
+                frozen=self.pipeline.frozen,
             )
         self.summary |= {"epochs": result.epochs, "steps": result.steps}
 

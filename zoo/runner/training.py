@@ -14,6 +14,7 @@ from zoo.recipe.schema import RecipeSchema
 from zoo.runner.checkpoint import Checkpoints, DamagedCheckpoint, checkpoint_name
 from zoo.runner.evaluation import evaluate
 from zoo.runner.folder import RunFolder
+from zoo.runner.freeze import Frozen
 from zoo.runner.losses import Losses, Mean
 from zoo.runner.monitor import Monitor
 from zoo.runner.observers import Observers
@@ -38,6 +39,7 @@ class Training:
         checkpoints: where it is kept.
         best: name of the checkpoint with the best validation metric.
         saved: name of the checkpoint that holds the present state, None when there is none.
+        frozen: the part of the model that does not learn.
         times: where the time goes.
         samples: samples since the last log line.
         clock: when that was.
@@ -57,6 +59,7 @@ class Training:
     saved: str | None = None
     samples: int = 0
     clock: float = field(default_factory=time.perf_counter)
+    frozen: Frozen = field(default=Frozen(), kw_only=True)
     times: TimeShares = field(default_factory=lambda: TimeShares(None), kw_only=True)
 
     @property
@@ -110,8 +113,9 @@ class Training:
             )
 
     def epoch_begin(self) -> None:
-        """Train mode, and a fresh clock: validation is no training time."""
+        """Train mode but for what is frozen, and a fresh clock: validation is no training time."""
         self.task.state.train()
+        self.frozen.hold()
         self.samples, self.clock = 0, time.perf_counter()
         self.times.restart()
 

@@ -100,7 +100,7 @@ def test_slots_that_every_recipe_has_are_missed(complain: Complain, write: Write
     write("r.yaml", "task: sorting\n")
     assert complain("r.yaml") == [
         "r.yaml:1:1: zoo is missing: expected 1",
-        "r.yaml:1:1: model is missing: expected a name, or {name, params, weights}",
+        "r.yaml:1:1: model is missing: expected a name, or {name, params, weights, freeze}",
     ]
 
 

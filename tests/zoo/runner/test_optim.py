@@ -22,9 +22,8 @@ def problems(**slot):
 
 
 def stepper(name, model):
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
     objective = Objective("main", list(model.parameters()), lambda batch, shared: {})
-    return ObjectiveOptimizer(objective, OptimSlot(name=name), names, 10)
+    return ObjectiveOptimizer(objective, OptimSlot(name=name), model, 10)
 
 
 def one_step(model, optimizer, seed):
@@ -131,10 +130,9 @@ def test_numbers_that_may_not_be_negative_are_those_that_torch_refuses(name, par
 
 def test_what_only_torch_knows_is_said_when_the_optimiser_is_made():
     weight = nn.Linear(1, 1)
-    names = {id(parameter): name for name, parameter in weight.named_parameters()}
     objective = Objective("main", list(weight.parameters()), lambda batch, shared: {})
     with pytest.raises(ParameterError, match="optimiser 'sgd': Nesterov momentum requires a momentum"):
-        ObjectiveOptimizer(objective, OptimSlot(name="sgd", params={"nesterov": True}), names, 10)
+        ObjectiveOptimizer(objective, OptimSlot(name="sgd", params={"nesterov": True}), weight, 10)
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
