@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo_plugins.sources.hf_classes import classes_of
 from zoo_plugins.sources.sample_list import SampleList
 from zoo_plugins.sources.samples_on_demand import SamplesOnDemand
 from zoo_registry.errors import DataError, Location, MissingExtra
@@ -36,6 +37,7 @@ def hf(
     revision: str | None = None,
     config: str | None = None,
     part: str | None = None,
+    films: Path | None = None,
     video: str = "video",
     label: str | None = "label",
 ) -> SampleList:
@@ -47,7 +49,10 @@ def hf(
         repo: a data set of the Hub, `org/name`; either this or `path`.
         revision: branch, tag or commit of the repository.
         config: configuration of the data set.
-        part: what the data set calls the split; None tries the usual names.
+        part: what the data set calls the split; None tries the usual names. What `save_to_disk` wrote of a single part
+            may not say which one it is: then it is the training data, and anything else only with `part: all`.
+        films: folder that paths in the column start from, and may not leave; None for that of `path`, or what was
+            downloaded.
         video: column of the films or pictures: paths, or bytes.
         label: column of the class, a `ClassLabel`, text or a number; or of a list of them, for several classes. None
             for none.
@@ -64,15 +69,16 @@ def hf(
         ['jump', 'run']
     """
     if (path is None) == (repo is None):
-        raise DataError("the source hf wants either a path or a repo")
+        raise DataError("the source hf wants either a path or a repo", hint="a folder or file is a `path`")
     if repo is not None and (not _REPO.fullmatch(repo) or os.path.exists(repo)):  # the library prefers a local folder
         raise DataError(f"{repo!r} is no data set of the Hub", hint="write org/name; a folder is a `path`")
     rows = _part(_opened(path, repo, config, revision), split, part)
     for column in (video, label):
         if column is not None and column not in rows.column_names:
             raise DataError(f"the data set has no column {column!r}", hint=f"it has {', '.join(rows.column_names)}")
-    names, targets = ([], None) if label is None else _targets(rows, label)
-    return SampleList(RowSamples(_undecoded(rows, video), part or split, targets, names, path), names)
+    names, targets = ([], None) if label is None else classes_of(rows, label)
+    folder = films or (path.parent if path is not None and path.is_file() else path)
+    return SampleList(RowSamples(_undecoded(rows, video), part or split, targets, names, folder), names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +110,8 @@ class Cell:
             OSError: there are none, only a path that leads out of the data set.
         """
         if not self.is_embedded():
-            raise OSError("the data set holds neither its bytes nor a file of its own")
+            leads = f": {path} leads out of its folder (`films` names another)" if (path := self.path()) else ""
+            raise OSError(f"the data set holds neither its bytes nor a file of its own{leads}")
         cell = self._cell()
         return (cell["bytes"] if hasattr(cell, "keys") else cell).as_py()
 
@@ -121,8 +128,8 @@ class RowSamples(SamplesOnDemand):
         part: for the keys of samples without a file name.
         targets: for each row the code of its class, or a list of names; None for no targets.
         names: of the classes.
-        folder: that relative paths start from; None for a data set of the Hub, whose paths may only lead to what was
-            downloaded.
+        folder: that paths start from and may not leave; None for a data set of the Hub, whose paths may only lead to
+            what was downloaded.
     """
 
     def __init__(
@@ -134,8 +141,8 @@ class RowSamples(SamplesOnDemand):
         folder: Path | None,
     ) -> None:
         self._rows, self._part, self._targets, self._names = rows, part, targets, tuple(names)
-        self._folder = None if folder is None else str(folder if folder.is_dir() else folder.parent)
-        self._trusted = () if folder is not None else _downloads()
+        self._folder = None if folder is None else str(folder)
+        self._trusted = _downloads() if folder is None else (os.path.realpath(folder),)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -176,10 +183,10 @@ class RowSamples(SamplesOnDemand):
 
     def _file(self, path: str) -> str | None:
         """Where a path leads; None for one that a data set of somebody else must not name."""
-        if self._folder is not None:
-            return os.path.join(self._folder, path)
-        real = os.path.realpath(path)
-        return real if any(real.startswith(f"{folder}{os.sep}") for folder in self._trusted) else None
+        file = path if self._folder is None else os.path.join(self._folder, path)
+        real = os.path.realpath(file) if "\0" not in file else ""
+        trusted = any(real.startswith(os.path.join(folder, "")) for folder in self._trusted)
+        return (real if self._folder is None else file) if trusted else None
 
 
 def _opened(path: Path | None, repo: str | None, config: str | None, revision: str | None) -> Any:
@@ -189,7 +196,7 @@ def _opened(path: Path | None, repo: str | None, config: str | None, revision: s
         raise MissingExtra("the source hf needs the datasets library", hint='pip install "videozoo[hf]"') from error
     where = Location(str(path) if path else f"hf://datasets/{repo}")
     if path is not None and not path.exists():
-        raise DataError("there is no such data set", where=where)
+        raise DataError("there is no such data set", where=where, hint="paths start from the recipe's folder")
     try:
         if path is None:
             return datasets.load_dataset(repo, config, revision=revision)
@@ -199,8 +206,10 @@ def _opened(path: Path | None, repo: str | None, config: str | None, revision: s
         if not files:
             raise DataError("it holds no data set", where=where, hint="a save_to_disk folder, or parquet files")
         return datasets.load_dataset("parquet", data_files=_by_part(files))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"this data set cannot be opened: {error}", where=where) from error
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, datasets.exceptions.DatasetsError) as error:
+        told = " ".join(str(error.__cause__ or error).split())[:300]
+        hint = "is it complete? `datasets.load_from_disk` or `load_dataset` has to read it"
+        raise DataError(f"this data set cannot be opened: {told}", where=where, hint=hint) from error
 
 
 def _by_part(files: Sequence[Path]) -> dict[str, list[str]]:
@@ -216,7 +225,7 @@ def _by_part(files: Sequence[Path]) -> dict[str, list[str]]:
 def _part(found: Any, split: str, part: str | None) -> Dataset:
     """The rows of a split."""
     if not isinstance(found, dict):
-        return found
+        return _single(found, split, part)
     wanted = (part,) if part else PARTS.get(split, (split,))
     name = next((name for name in wanted if name in found), None)
     if name is None:
@@ -227,6 +236,22 @@ def _part(found: Any, split: str, part: str | None) -> Dataset:
     return found[name]
 
 
+def _single(rows: Dataset, split: str, part: str | None) -> Dataset:
+    """The rows of a data set that was saved without others; they are not taken for a split that they are not."""
+    own = None if rows.split is None else str(rows.split)
+    if part in ("all", own) if part else own in PARTS.get(split, (split,)) or (own is None and split == "train"):
+        return rows
+    if part:
+        raise DataError(
+            f"the data set is {f'the part {own}' if own else 'one part without a name'}, not {part}",
+            hint=f"write `part: {own or 'all'}`, or save all parts in one DatasetDict",
+        )
+    raise DataError(
+        f"the data set is {f'its part {own}' if own else 'a single part'}, which would serve as {split} too",
+        hint=f"`part: {own or 'all'}` says that this is meant; else save all parts in one DatasetDict",
+    )
+
+
 def _undecoded(rows: Dataset, column: str) -> Dataset:
     """Nothing but the media, as they are stored."""
     from datasets import Image, Value, Video
@@ -235,33 +260,9 @@ def _undecoded(rows: Dataset, column: str) -> Dataset:
     plain = isinstance(feature, Value) and feature.dtype in ("string", "large_string", "binary", "large_binary")
     struct = isinstance(feature, dict) and {"bytes", "path"} <= set(feature)
     if not (plain or struct or isinstance(feature, Video | Image)):
-        raise DataError(f"the column {column!r} holds {feature}, neither films, pictures, paths nor bytes")
+        hint = f"`video` names the column of the films; there are {', '.join(rows.column_names)}"
+        raise DataError(f"the column {column!r} holds {feature}, neither films, pictures, paths nor bytes", hint=hint)
     return rows.select_columns([column]).with_format("arrow")
-
-
-def _targets(rows: Dataset, column: str) -> tuple[list[str], np.ndarray | list[list[str]]]:
-    """Names of the classes, and for each row the number of its class or the names of several."""
-    from datasets import ClassLabel
-
-    feature, values = rows.features[column], rows.select_columns([column]).with_format(None)[:][column]
-    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) else None)
-    kind = feature if inner is None else inner
-    flat = values if inner is None else [value for row in values for value in row]
-    missing = next((at for at, value in enumerate(values) if value is None or value == -1), None)
-    if missing is not None:
-        raise DataError(f"row {missing} has no {column}", hint="write `label: null`, or choose a part with labels")
-    if isinstance(kind, ClassLabel):
-        names = list(kind.names)
-    elif all(isinstance(value, int) for value in flat):
-        names = [str(number) for number in range(max(flat, default=-1) + 1)]
-    elif all(isinstance(value, str) for value in flat):
-        names = sorted(set(flat))
-    else:
-        raise DataError(f"the column {column!r} holds {feature}, no classes")
-    numbers = {name: number for number, name in enumerate(names)}
-    if inner is None:
-        return names, np.array([value if isinstance(value, int) else numbers[value] for value in values], np.int64)
-    return names, [[names[value] if isinstance(value, int) else value for value in row] for row in values]
 
 
 def _downloads() -> tuple[str, ...]:

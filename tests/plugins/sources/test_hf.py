@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_paths_and_bytes_are_taken_from_columns_of_any_kind(tmp_path: Path, kind
     value = b"the film" if kind == "binary" else str(file)
     rows = datasets.Dataset.from_dict({"clip": [value]}, datasets.Features({"clip": feature}))
     rows.save_to_disk(tmp_path / "saved")
-    (sample,) = hf(split="train", path=tmp_path / "saved", video="clip", label=None).samples
+    (sample,) = hf(split="train", path=tmp_path / "saved", films=tmp_path, video="clip", label=None).samples
     assert sample.targets == {}
     if kind == "string":
         assert sample.media == str(file)
@@ -114,6 +115,93 @@ def test_a_data_set_of_somebody_else_does_not_reach_into_this_machine(tmp_path: 
     for at in (0, 2):
         with pytest.raises(OSError, match="neither its bytes nor a file of its own"):
             samples[at].media.read()
+
+
+def test_paths_in_a_folder_of_this_machine_do_not_leave_it(tmp_path: Path) -> None:
+    (tmp_path / "secret.mp4").write_bytes(b"private")
+    paths = [str(tmp_path / "secret.mp4"), "../secret.mp4", "link.mp4", "a\0b", "clips/in.mp4"]
+    rows = datasets.Dataset.from_dict({"video": paths})
+    rows.save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    *outside, inside = hf(split="train", path=tmp_path / "saved", label=None).samples
+    assert inside.media == str(tmp_path / "saved" / "clips" / "in.mp4")
+    for sample, path in zip(outside, paths, strict=False):
+        with pytest.raises(OSError, match="leads out of its folder") as caught:
+            sample.media.read()
+        assert path in str(caught.value)
+    named = hf(split="train", path=tmp_path / "saved", films=tmp_path, label=None).samples
+    assert named[0].media == paths[0]  # the user says where films lie
+
+
+def test_one_saved_part_does_not_serve_as_every_split(tmp_path: Path) -> None:
+    rows_of(CLASSES, [1, 0, 1]).save_to_disk(tmp_path / "nameless")
+    named = rows_of(CLASSES, [1, 0, 1])
+    datasets.Dataset(named.data, info=named.info, split=datasets.Split.VALIDATION).save_to_disk(tmp_path / "named")
+    assert len(hf(split="train", path=tmp_path / "nameless").samples) == 3
+    assert len(hf(split="val", path=tmp_path / "named").samples) == 3
+    for split, name, said, hint in [
+        ("val", "nameless", "a single part, which would serve as val too", "`part: all`"),
+        ("test", "nameless", "a single part, which would serve as test too", "`part: all`"),
+        ("train", "named", "its part validation, which would serve as train too", "`part: validation`"),
+    ]:
+        with pytest.raises(DataError, match=said) as caught:
+            hf(split=split, path=tmp_path / name)
+        assert hint in str(caught.value)
+    assert len(hf(split="val", path=tmp_path / "nameless", part="all").samples) == 3
+    assert len(hf(split="train", path=tmp_path / "named", part="validation").samples) == 3
+    with pytest.raises(DataError, match="the data set is the part validation, not test"):
+        hf(split="test", path=tmp_path / "named", part="test")
+
+
+def saved_with_codes(folder: Path, codes: list) -> Path:
+    """A `ClassLabel` column with codes that the library itself would refuse to write."""
+    rows_of(datasets.Value("int64"), codes).save_to_disk(folder)
+    info = json.loads((folder / "dataset_info.json").read_text())
+    info["features"]["label"] = {"names": ["run", "jump"], "_type": "ClassLabel"}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    return folder
+
+
+@pytest.mark.parametrize("code", [2, -2, 2**40])
+def test_a_code_outside_the_classes_is_told_with_its_row(tmp_path: Path, code: int) -> None:
+    with pytest.raises(DataError, match=rf"row 1 has label {code}; classes are numbered from 0 to 1") as caught:
+        hf(split="train", path=saved_with_codes(tmp_path / "saved", [0, code, 1]))
+    assert caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize("number", [2**40, -7])
+def test_identifiers_are_not_taken_for_classes(tmp_path: Path, number: int) -> None:
+    rows_of(datasets.Value("int64"), [0, number, 1]).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match=f"row 1 has label {number}") as caught:
+        hf(split="train", path=tmp_path / "saved")
+    assert "is it an identifier?" in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [[[0], None, [1]], [[0], [None], [1]]])
+def test_rows_without_their_list_of_classes_are_told(tmp_path: Path, values: list) -> None:
+    rows_of(datasets.List(CLASSES), values).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match="row 1 has no label"):
+        hf(split="train", path=tmp_path / "saved")
+
+
+def test_a_damaged_data_set_is_an_error_in_words(tmp_path: Path) -> None:
+    def table(folder: Path) -> None:
+        (file,) = folder.glob("*.arrow")
+        file.write_bytes(file.read_bytes()[:300])
+
+    def state(folder: Path) -> None:
+        (folder / "state.json").write_text("{}")
+
+    for spoil in (table, state):
+        folder = tmp_path / spoil.__name__
+        rows_of(CLASSES, [1, 0, 1]).save_to_disk(folder)
+        spoil(folder)
+        with pytest.raises(DataError, match="this data set cannot be opened") as caught:
+            hf(split="train", path=folder)
+        assert caught.value.problems[0].hint
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(DataError, match="this data set cannot be opened"):
+        hf(split="train", path=tmp_path / "train.parquet")
 
 
 def test_samples_are_not_decoded_or_copied_by_looking_at_them(saved: Path, monkeypatch) -> None:
