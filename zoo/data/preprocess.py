@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from zoo_registry.protocols import Batch
 
 
+_LUMA = (0.299, 0.587, 0.114)
+"""How bright red, green and blue are (ITU-R BT.601)."""
+
+
 class Preprocess(nn.Module):
     """Turns augmented or evaluation clips into what the model was made for; the same in training and everywhere else.
 
     Clips larger than `clip.size` (a training canvas that no augmentation cropped) are cropped at the centre, boxes with
     them. uint8 0..255 and float 0..1 both become float32, `(x - mean) / std` with x in 0..1. Target clips and masks
     are cropped alike, at their own scale; target clips become float32 0..1: they are pictures, not what a model was
-    made for.
+    made for. For a model of one channel colours become grey (ITU-R BT.601 luma).
 
     Args:
         clip: size, mean and std; None leaves batches as they are, for models without pictures.
@@ -45,6 +49,7 @@ class Preprocess(nn.Module):
 
     scale: Tensor
     shift: Tensor
+    luma: Tensor
 
     def __init__(self, clip: ClipSpec | None) -> None:
         super().__init__()
@@ -55,6 +60,7 @@ class Preprocess(nn.Module):
             shape = (-1, 1, 1, 1)
             self.register_buffer("scale", (1 / std).float().view(shape), persistent=False)
             self.register_buffer("shift", (-mean / std).float().view(shape), persistent=False)
+            self.register_buffer("luma", torch.tensor(_LUMA).view(shape), persistent=False)
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch with float clips of the model's size; the one given stays as it is."""
@@ -86,9 +92,12 @@ class Preprocess(nn.Module):
         """Top and left of the centre crop."""
         assert self.clip is not None
         height, width = self.clip.height_width
-        if clip_bcthw.dim() != 5 or clip_bcthw.shape[1] not in (1, len(self.clip.mean)):
+        channels = len(self.clip.mean)
+        given = clip_bcthw.shape[1] if clip_bcthw.dim() == 5 else 0
+        if given not in (1, channels) and (given, channels) != (3, 1):
             raise DataError(
-                f"clips should be B C T H W with {len(self.clip.mean)} channels, these are {_shape(clip_bcthw)}"
+                f"clips should be B C T H W with {channels} channels, these are {_shape(clip_bcthw)}",
+                hint=None if channels in (1, 3) else "films have three; leave out the model's in_channels",
             )
         outer_height, outer_width = clip_bcthw.shape[-2:]
         if outer_height < height or outer_width < width:
@@ -103,6 +112,8 @@ class Preprocess(nn.Module):
         if clip_bcthw.dtype != torch.uint8 and not clip_bcthw.is_floating_point():
             raise DataError(f"clips should be uint8 0..255 or float 0..1, these are {clip_bcthw.dtype}")
         floating = clip_bcthw.to(torch.float32, memory_format=torch.contiguous_format)
+        if floating.shape[1] == 3 and len(self.scale) == 1:
+            floating = (floating * self.luma).sum(1, keepdim=True)
         if clip_bcthw.dtype == torch.uint8:
             # In the same memory, unless grey becomes three channels: more of it costs a CPU as much as the arithmetic.
             memory = floating if floating.shape[1] == len(self.scale) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 
 from zoo.artefact.empty import build_empty, fill
 from zoo.artefact.manifest import MANIFEST, WEIGHTS, read_manifest
+from zoo.data.clip_changes import changed_clip
 from zoo.model import ZooModel
 from zoo.pretrained.fetching import fetch, uri_of
 from zoo.pretrained.fitting import LoadedWeights, fitted, meant_for
@@ -127,31 +127,6 @@ def clip_of(listed: Listed, reference: str | None) -> ClipSpec | None:
         return listed.weights(reference).clip or listed.model.clip
     folder = model_folder(fetch(uri_of(reference), files=(MANIFEST, WEIGHTS)).path)
     return (read_manifest(folder).clip if folder else None) or listed.model.clip
-
-
-def changed_clip(clip: ClipSpec | None, changes: Mapping[str, Any], params: Mapping[str, Any]) -> ClipSpec | None:
-    """A clip spec with changes over it, and with as many means and deviations as the network takes channels.
-
-    Args:
-        clip: the model's own.
-        changes: as in a recipe's `data.clip`.
-        params: of the builder; `in_channels` counts.
-
-    Example:
-        >>> from zoo_registry import ClipSpec
-        >>> changed_clip(ClipSpec(frames=8, size=224), {"frames": 16}, {"in_channels": 1}).mean
-        (0.45,)
-    """
-    from zoo.runner.pipeline import change_clip
-
-    clip = change_clip(clip, changes)
-    channels = params.get("in_channels")
-    if clip is None or channels is None or len(clip.mean) == channels:
-        return clip
-    if channels == 1:  # of grey pixels: the mean over colours
-        return replace(clip, mean=(sum(clip.mean) / len(clip.mean),), std=(sum(clip.std) / len(clip.std),))
-    mean, std = (tuple(values[index % len(values)] for index in range(channels)) for values in (clip.mean, clip.std))
-    return replace(clip, mean=mean, std=std)
 
 
 def _filled(listed: Listed, weights: Weights, make: Any) -> tuple[nn.Module, LoadedWeights]:

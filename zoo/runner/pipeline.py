@@ -6,7 +6,7 @@ sources -> splits and labels -> model (and the weights it starts from) -> losses
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,12 +121,14 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     import torch
 
     from zoo.data import Preprocess, Quarantine
+    from zoo.data.clip_changes import changed_clip
     from zoo.data.split import check_targets
     from zoo.pretrained import clip_of, refuse_random_classifier
 
     recipe = loaded.schema
     listed = catalog().resolve("model", recipe.model.name)
-    clip = change_clip(clip_of(listed, recipe.model.weights), recipe.data.clip.model_dump(exclude_none=True))
+    changes = recipe.data.clip.model_dump(exclude_none=True)
+    clip = changed_clip(clip_of(listed, recipe.model.weights), changes, recipe.model.params)
     provided: dict[str, Any] = {
         "seed": recipe.run.seed,
         "cache": cache_folder(),
@@ -304,26 +306,3 @@ class Chain:
         for step in self.steps:
             batch = step(batch, generator)
         return batch
-
-
-def change_clip(clip: ClipSpec | None, changes: Mapping[str, Any]) -> ClipSpec | None:
-    """A model's clip spec with a recipe's changes over it.
-
-    A new `size` without a new `resize` keeps the proportion of the two, so that the crop takes the same part.
-
-    Example:
-        >>> change_clip(ClipSpec(frames=8, size=224, resize=256), {"size": 112}).resize
-        128
-    """
-    if not changes:
-        return clip
-    if clip is None:
-        raise RecipeError("data.clip changes the clip of a model that takes no clip", hint="remove data.clip")
-    if "size" in changes and "resize" not in changes and clip.resize is not None:
-        old, new = clip.height_width, replace(clip, size=changes["size"]).height_width
-        if isinstance(clip.resize, int):
-            changes = {**changes, "resize": round(clip.resize * min(new) / min(old))}
-        else:
-            height, width = clip.resize
-            changes = {**changes, "resize": (round(height * new[0] / old[0]), round(width * new[1] / old[1]))}
-    return replace(clip, **changes)

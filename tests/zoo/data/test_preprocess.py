@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchvision.transforms.functional import rgb_to_grayscale
 
 from zoo.data import Preprocess
 from zoo_registry import ClipSpec
@@ -35,6 +36,20 @@ def test_float_pixels_in_0_to_1_give_the_same_as_bytes() -> None:
     from_bytes = preprocess(batch_of(pixels)).inputs["clip_bcthw"]
     from_floats = preprocess(batch_of(pixels.float() / 255)).inputs["clip_bcthw"]
     assert torch.allclose(from_bytes, from_floats, atol=1e-5)
+
+
+def test_a_model_of_one_channel_sees_the_brightness_of_colours() -> None:
+    pixels = random_pixels(2, 3, 2, 4, 6)
+    preprocess = Preprocess(ClipSpec(frames=2, size=(4, 6), mean=(0.4,), std=(0.2,)))
+    theirs = rgb_to_grayscale(pixels.transpose(1, 2) / 255).transpose(1, 2)
+    for given in (pixels, pixels.float() / 255):
+        ready = preprocess(batch_of(given)).inputs["clip_bcthw"]
+        assert torch.allclose(ready * 0.2 + 0.4, theirs, atol=1e-3)
+
+
+def test_a_model_of_four_channels_is_not_shown_a_film() -> None:
+    with pytest.raises(DataError, match=r"with 4 channels, these are .*\n.*leave out the model's in_channels"):
+        Preprocess(ClipSpec(frames=2, size=4, mean=(0.4,) * 4, std=(0.2,) * 4))(batch_of(random_pixels(1, 3, 2, 4, 4)))
 
 
 def test_larger_clips_are_cropped_at_the_centre_and_boxes_with_them() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import Loader, Split, keyframes, read_clip
+from zoo.data.clip_changes import changed_clip
 from zoo.data.clips.clip import read_views
 from zoo.data.clips.placement import evaluation_placement
 from zoo.data.clips.slots import segments
@@ -20,7 +21,6 @@ from zoo.data.decode import frames
 from zoo.data.decode.film import open_film
 from zoo.data.loading.draws import frame_draws
 from zoo.recipe import load_recipe
-from zoo.runner.pipeline import change_clip
 from zoo_registry import ClipSpec
 from zoo_registry.errors import DataError, RecipeError
 from zoo_registry.protocols import Sample
@@ -303,7 +303,7 @@ RECIPE = {
 def test_a_recipe_says_how_clips_are_sampled_and_cropped() -> None:
     data = load_recipe(RECIPE).schema.data
     assert (data.views, data.crops, data.clip.sampling) == (10, 3, "segments")
-    changed = change_clip(spec(stride=2), data.clip.model_dump(exclude_none=True))
+    changed = changed_clip(spec(stride=2), data.clip.model_dump(exclude_none=True))
     assert changed == spec(stride=2, sampling="segments")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.audit.audit import Audit, audit_splits
 from zoo.data.audit.label_check import Judge
+from zoo.data.decode.film import Decoder
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,15 +47,17 @@ def audit_recipe(
         >>> found, splits = audit_recipe("my.yaml")                                 # doctest: +SKIP
         >>> [finding.message for finding in found.of("leak")]                       # doctest: +SKIP
     """
+    from zoo.data.clip_changes import changed_clip
     from zoo.pretrained import clip_of
     from zoo.recipe import load_recipe, resolve_recipe
-    from zoo.runner.pipeline import change_clip, open_splits
+    from zoo.runner.pipeline import open_splits
     from zoo_registry.catalog import cache_folder, catalog
 
     loaded = resolve_recipe(load_recipe(recipe, overrides))
     schema = loaded.schema
     listed = catalog().resolve("model", schema.model.name)
-    clip = change_clip(clip_of(listed, schema.model.weights), schema.data.clip.model_dump(exclude_none=True))
+    clip_changes = schema.data.clip.model_dump(exclude_none=True)
+    clip = changed_clip(clip_of(listed, schema.model.weights), clip_changes, schema.model.params)
     provided: dict[str, Any] = {
         "seed": schema.run.seed,
         "cache": cache_folder(),
@@ -74,6 +77,7 @@ def audit_recipe(
         clip=clip,
         inputs=listed.model.inputs,
         judge=judge,
+        decoder=Decoder(**schema.data.decoder.model_dump()),
         workers=workers,
         progress=progress,
     )

@@ -1,0 +1,67 @@
+"""The clip spec in force: the model's own, with what a recipe changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from zoo_registry.errors import RecipeError
+
+if TYPE_CHECKING:
+    from zoo_registry.entries import ClipSpec
+
+
+def changed_clip(
+    clip: ClipSpec | None, changes: Mapping[str, Any], params: Mapping[str, Any] | None = None
+) -> ClipSpec | None:
+    """A model's clip spec with a recipe's changes over it, and as many channels as its network takes.
+
+    A new `size` without a new `resize` keeps the proportion of the two, so that the crop takes the same part. A network
+    of one channel sees grey pixels.
+
+    Args:
+        clip: the model's own.
+        changes: of `data.clip`.
+        params: of the network's builder; `in_channels` counts.
+
+    Raises:
+        RecipeError: changes for a model that takes no clip.
+
+    Example:
+        >>> from zoo_registry import ClipSpec
+        >>> changed_clip(ClipSpec(frames=8, size=224, resize=256), {"size": 112}).resize
+        128
+        >>> changed_clip(ClipSpec(frames=8, size=224), {}, {"in_channels": 1}).mean
+        (0.45,)
+    """
+    if changes and clip is None:
+        raise RecipeError("data.clip changes the clip of a model that takes no clip", hint="remove data.clip")
+    if clip is None:
+        return None
+    if "size" in changes and "resize" not in changes and clip.resize is not None:
+        changes = {**changes, "resize": _in_proportion(clip, replace(clip, size=changes["size"]).height_width)}
+    return _of_channels(replace(clip, **changes), (params or {}).get("in_channels"))
+
+
+def _in_proportion(clip: ClipSpec, new: tuple[int, int]) -> int | tuple[int, int]:
+    """The resize that is to the new size what the old one was to the old size."""
+    old = clip.height_width
+    if isinstance(clip.resize, int):
+        return round(clip.resize * min(new) / min(old))
+    assert clip.resize is not None
+    height, width = clip.resize
+    return round(height * new[0] / old[0]), round(width * new[1] / old[1])
+
+
+def _of_channels(clip: ClipSpec, channels: int | None) -> ClipSpec:
+    """As many means and deviations as channels: those of grey pixels are the mean over the colours'."""
+    if channels is None or len(clip.mean) == channels:
+        return clip
+    if channels == 1:
+        mean, std = (sum(values) / len(values) for values in (clip.mean, clip.std))
+        return replace(clip, mean=(mean,), std=(std,))
+    mean_k, std_k = (
+        tuple(values[index % len(values)] for index in range(channels)) for values in (clip.mean, clip.std)
+    )
+    return replace(clip, mean=mean_k, std=std_k)
