@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from av.audio.stream import AudioStream
 from av.stream import Stream
 
-from zoo.data.decode.film import Media, open_film
+from zoo.data.decode.film import Decoder, Media, open_film
 from zoo.data.decode.frames import frames_at
 from zoo.data.decode.orientation import Orientation
 
@@ -43,11 +43,12 @@ class MediaInfo:
         return f"{self.path}: {self.codec} {self.width}x{self.height}{turned}, {time}, {self.audio or 'no sound'}"
 
 
-def probe(media: Media) -> MediaInfo:
+def probe(media: Media, decoder: Decoder = Decoder()) -> MediaInfo:
     """Look into a media file; its first frame is decoded, so what passes can be read.
 
     Args:
         media: a film or picture: a path, a URI, bytes, or a file object.
+        decoder: what decodes it; by name `torchcodec` it is PyAV on the processor all the same.
 
     Raises:
         UndecodableMedia: with the file and the reason.
@@ -56,7 +57,7 @@ def probe(media: Media) -> MediaInfo:
         >>> print(probe("film.mp4"))                                              # doctest: +SKIP
         film.mp4: h264 340x256, 300 frames, 10.00 s at 30 fps, aac 44100 Hz, 2 channels
     """
-    with open_film(media) as film:
+    with open_film(media, decoder) as film:
         timeline, video = film.timeline, film.video
         frame = next(frames_at(film, [timeline.origin]))
         orientation = Orientation.of(frame)
