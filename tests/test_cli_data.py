@@ -67,7 +67,7 @@ def test_a_leak_exits_with_1_and_is_mended_by_fix(data: Path, check: Check) -> N
         file.write("leak.mp4,cat,val\nmissing.mp4,dog,train\n")
     code, said, _ = check("--fix", "--out", "first")
     assert code == 1
-    assert "0.mp4 of train and leak.mp4 of val show the same (same bytes)" in said
+    assert "0.mp4 of train and leak.mp4 of val show the same 1.6 s (same bytes)" in said
     assert "0.mp4: shows the same as leak.mp4 of val, which stays" in said
     assert "missing.mp4: there is no such file" in said
     cleaned = ["--set", "data.train.params.path=first/cleaned.csv", "--set", "data.val.params.path=first/cleaned.csv"]
@@ -120,3 +120,35 @@ def test_the_help_imports_no_torch(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+
+
+def test_the_time_limit_of_the_recipes_decoder_counts(check: Check) -> None:
+    code, said, _ = check("--split", "val", "--json", "--set", "data.decoder.time_limit=1e-9")
+    assert code == 1
+    reasons = [finding["evidence"]["reason"] for finding in json.loads(said)["findings"]]
+    assert reasons == ["decoding it takes longer than 1e-09 s"] * 2
+
+
+def test_the_recipes_decoder_is_the_one_that_reads(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TorchCodec is not there: that is no fault of any file, and nothing is read."""
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)  # what Python takes for not installed
+    code, said, error = check("--set", "data.decoder.name=torchcodec")
+    assert (code, said) == (2, "")
+    assert "the decoder torchcodec is not installed" in error
+    assert 'pip install "videozoo[torchcodec]"' in error
+
+
+def test_a_missing_decoder_is_said_by_worker_processes_too(data: Path) -> None:
+    try:
+        import torchcodec.decoders  # noqa: F401
+    except (ImportError, RuntimeError, OSError):
+        done = zoo("data", "check", "recipe.yaml", "--set", "data.decoder.name=torchcodec", cwd=data, code=2)
+        assert "the decoder torchcodec" in done.stderr
+    else:
+        pytest.skip("TorchCodec is installed")
+
+
+def test_hardware_that_nobody_knows_is_refused(check: Check) -> None:
+    code, _, error = check("--set", "data.decoder.hardware=abacus")
+    assert code == 2
+    assert "pyav decodes on no device called 'abacus'" in error

@@ -5,12 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.zoo.data.faulty_films import moving_texture
+from zoo.data import Decoder
 from zoo.data.audit import workers
 from zoo.data.audit.reading import FileLook, Job, look_at
 from zoo.data.audit.workers import look_at_all
@@ -60,7 +64,8 @@ def test_a_crash_is_said_of_the_file_that_was_read(jobs: list[Job], monkeypatch:
 @forked
 def test_a_file_that_takes_forever_is_given_up(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "look_at", stumbling(1, threading.Event().wait))
-    said = reasons(jobs, workers=2, longest=2.0)
+    hurried = [replace(job, decoder=Decoder(time_limit=1.0)) for job in jobs]
+    said = reasons(hurried, workers=2, grace=1.0)
     assert said.pop(1) == "the decoder did not come to an end with it"
     assert said == {0: "", 2: "", 3: "", 4: ""}
 
@@ -78,3 +83,27 @@ def test_no_process_is_left_when_the_reading_stops_early(jobs: list[Job]) -> Non
     next(reading)
     reading.close()
     assert set(multiprocessing.active_children()) <= before
+
+
+@forked
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_the_main_one(jobs: list[Job], how: signal.Signals) -> None:
+    """They are in the middle of a file that never ends; each holds the pipe, which closes when the last is gone."""
+    script = """
+import threading
+from zoo.data.audit import workers
+from zoo.data.audit.reading import Job
+
+def hang(job):
+    print("reading", flush=True)
+    threading.Event().wait()
+
+workers.look_at = hang
+list(workers.look_at_all([Job("a.mp4", ((None, None),)), Job("b.mp4", ((None, None),))], workers=2))
+"""
+    main = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert main.stdout is not None
+    assert [main.stdout.readline(), main.stdout.readline()] == ["reading\n", "reading\n"]
+    main.send_signal(how)
+    said, _ = main.communicate(timeout=20)
+    assert (said, main.returncode) == ("", -how)

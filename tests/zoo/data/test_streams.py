@@ -11,6 +11,7 @@ import pytest
 
 from tests.zoo.data.test_loader import CLIP, assert_same, films_shown
 from zoo.data import Loader, Quarantine, Split
+from zoo.data.loading.plan import Share
 from zoo.data.stream_split import StreamSplit, index_in_stream, open_stream
 from zoo_registry.errors import DataError
 from zoo_registry.protocols import Batch, Sample
@@ -108,9 +109,7 @@ def test_an_epoch_entered_late_goes_on_as_if_it_had_not_been_left(shards: Shards
     content = [*shards.content[:4], [replace(sample, media=b"no film") for sample in shards.content[4][:2]]]
     spoilt = replace(shards, content=content, count=12)
     whole = list(loader_of(spoilt, batch=batch, max_bad=1.0).epoch(2))
-    if batch == 1:  # a lane of nothing but bad samples gives batches that nobody sees, and so cannot count
-        whole = list(loader_of(shards, batch=batch).epoch(2))
-        spoilt = shards
+    assert len(whole) == -(-12 // batch)  # also the lane of nothing but bad samples gives batches to count
     for start in range(len(whole) + 1):
         loader = loader_of(spoilt, batch=batch, workers=workers, max_bad=1.0)
         assert_same(loader.epoch(2, start=start), whole[start:])
@@ -205,23 +204,36 @@ def test_nobody_knows_the_length_of_a_stream_that_does_not_say_it(shards: Shards
         len(loader)
 
 
-def test_processes_that_train_together_read_shards_of_their_own(shards: Shards) -> None:
-    from zoo.data.loading.lanes import LaneReader, Lanes
-    from zoo.data.loading.reader import Reader
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("train", [True, False])
+def test_two_processes_together_see_every_sample_once(shards: Shards, train: bool, workers: int) -> None:
+    even = replace(shards, content=[shards.content[3]] * 4, count=16)
+    loaders = [loader_of(even, train=train, workers=workers, share=Share(rank, 2)) for rank in (0, 1)]
+    seen = [[indexes(list(loader.epoch(epoch))) for loader in loaders] for epoch in (0, 1)]
+    every = sorted(index_in_stream(shard, place) for shard in range(4) for place in range(4))
+    for first, second in seen:
+        assert len(first) == len(second) == 8
+        assert sorted(first + second) == every
+    assert len({len(list(loader.epoch(0))) for loader in loaders}) == 1
+    for loader in loaders:
+        loader.close()
 
-    split = open_stream(shards, "train")
-    seen = []
-    for rank in (0, 1):
-        reader = Reader(split, inputs=("clip_bcthw",), clip=CLIP, audio=None, views=1, train=True, seed=0)
-        lanes, lane_reader = (
-            Lanes(split, 3, 0, rank=rank, ranks=2),
-            LaneReader(reader, split, 3, rank=rank, ranks=2),
-        )
-        answers = (lane_reader[request] for request in lanes.requests(0, 0))
-        seen.append(indexes(list(lanes.batches_of(answers, 0, cut=False))))
-    assert sorted(seen[0] + seen[1]) == EVERY
-    assert seen[0]
-    assert seen[1]
+
+def test_shards_of_unequal_length_are_all_evaluated_by_some_process(shards: Shards) -> None:
+    loaders = [loader_of(shards, train=False, share=Share(rank, 2)) for rank in (0, 1)]
+    assert sorted(index for loader in loaders for index in indexes(list(loader.epoch(0)))) == EVERY
+
+
+def test_a_process_whose_shards_are_short_ends_early_and_is_not_an_error(shards: Shards) -> None:
+    films = shards.content[4]
+    uneven = replace(shards, content=[films, films[:1]], count=8)
+    seen = [list(loader_of(uneven, share=Share(rank, 2)).epoch(0)) for rank in (0, 1)]
+    assert sorted(len(indexes(batches)) for batches in seen) == [1, 6]  # at most a half of 8, in batches of 3
+
+
+def test_there_are_shards_for_every_process(shards: Shards) -> None:
+    with pytest.raises(DataError, match="5 shards of the train split are too few for 6 processes"):
+        loader_of(shards, share=Share(5, 6))
 
 
 def test_what_needs_samples_by_number_is_refused(shards: Shards) -> None:
@@ -243,8 +255,45 @@ def test_opening_a_stream_checks_what_can_be_known(shards: Shards) -> None:
         open_stream(replace(shards, labels=["even", "even"]), "train")
 
 
-def test_in_training_an_earlier_sample_stands_in_for_a_batch_of_bad_ones(shards: Shards) -> None:
+def test_a_buffer_holds_no_more_bytes_than_it_may(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    class Counted(Shards):
+        def read(self, shard: int) -> Iterator[Sample]:
+            for sample in super().read(shard):
+                read.append(len(sample.media))
+                yield sample
+
+    films = Counted([shards.content[4]], count=7, buffer=7)
+    next(loader_of(films, batch=1).epoch(0))
+    assert len(read) == 7  # the buffer takes them all
+    monkeypatch.setattr("zoo.data.loading.lanes.MOST_HELD", sum(read[:3]))
+    read.clear()
+    loader = loader_of(films, batch=1)
+    next(loader.epoch(0))
+    assert 1 < len(read) <= 5
+    assert sorted(indexes(list(loader.epoch(1)))) == list(range(7))
+
+
+def test_in_training_the_first_sample_that_can_be_read_stands_in_for_a_batch_of_bad_ones(shards: Shards) -> None:
     films = [replace(sample, media=b"no film") if place else sample for place, sample in enumerate(shards.content[4])]
     loader = loader_of(replace(shards, content=[films], count=7, buffer=1), batch=1, max_bad=1.0)
     assert indexes(list(loader.epoch(0))) == [0] * 7
     assert loader.bad.keys() == set(range(1, 7))
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_a_stand_in_comes_from_behind_or_from_another_lane(shards: Shards, order: int) -> None:
+    good, bad = shards.content[4][0], replace(shards.content[4][1], media=b"no film")
+    spoilt = replace(shards, content=[[bad, bad, bad, good], [bad, bad, bad, bad]], count=8, buffer=1)
+    whole = list(loader_of(spoilt, batch=1, max_bad=1.0, seed=order).epoch(0))
+    assert indexes(whole) == [index_in_stream(0, 3)] * 8
+    for start in range(9):
+        assert_same(loader_of(spoilt, batch=1, max_bad=1.0, seed=order).epoch(0, start=start), whole[start:])
+
+
+def test_a_search_for_a_stand_in_has_an_end(shards: Shards) -> None:
+    bad = replace(shards.content[4][0], media=b"no film")
+    spoilt = replace(shards, content=[[bad] * 40, [bad] * 40], count=80, buffer=1)
+    with pytest.raises(DataError, match="none of 64 samples from the beginnings of the train shards can be read"):
+        next(loader_of(spoilt, max_bad=1.0).epoch(0))

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.data.audit.balance import balance_findings, class_counts
-from zoo.data.audit.copies import copy_findings, find_copies, shared_films
-from zoo.data.audit.duplicates import Fingerprints
+from zoo.data.audit.copies import Copies, find_copies
+from zoo.data.audit.copy_findings import copy_findings
+from zoo.data.audit.duplicates import Fingerprints, Links
 from zoo.data.audit.faults import fault_findings
 from zoo.data.audit.findings import Finding, Place, ordered
 from zoo.data.audit.label_check import Judge, LabelCheck, Labelled, check_labels
 from zoo.data.audit.reading import FileLook, SpanLook
 from zoo.data.audit.spans import Survey, survey
 from zoo.data.audit.strip import StripShelf
+from zoo.data.audit.targets import target_findings
 from zoo.data.audit.workers import look_at_all
+from zoo.data.decode.film import Decoder
 from zoo.data.stream_split import StreamSplit
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
-    from zoo.data.audit.duplicates import Copy
     from zoo.data.split import Split
     from zoo.runner.progress import Progress
     from zoo_registry.entries import ClipSpec
@@ -97,6 +99,7 @@ def audit_splits(
     clip: ClipSpec | None = None,
     inputs: Sequence[str] = ("clip_bcthw",),
     judge: Judge | None = None,
+    decoder: Decoder = Decoder(),
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Audit:
@@ -108,11 +111,12 @@ def audit_splits(
         clip: what the model wants to see; without it no film is too short.
         inputs: keys of `Batch.inputs` that the model takes.
         judge: who judges labels; nobody by default.
-        workers: processes that read; None for one per core, 0 reads here.
+        decoder: what decodes films, on which device and how long it may take.
+        workers: processes that read; None for one per core, 0 reads here, as happens where films stay on a GPU.
         progress: shows how far it is.
 
     Raises:
-        ZooError: a model that does not fit; what is wrong with files is in the answer instead.
+        ZooError: a model that does not fit, a decoder that is not there; what is wrong with files is in the answer.
 
     Example:
         >>> audit_splits({"train": split}).clean                                    # doctest: +SKIP
@@ -126,21 +130,22 @@ def audit_splits(
             f"{' and '.join(streams)}: a stream of shards cannot be checked film by film",
             hint="copy the shards to a local disk and name them by `path`",
         )
-    found = survey(splits)
+    found = survey(splits, decoder)
+    workers = 0 if decoder.stays_on_device else workers
     with closing(StripShelf()) as shelf:
         files, looks, prints = _looked(found, workers, progress, shelf)
         with progress.task("compare", len(looks), unit="films") as task:
-            linked = find_copies(found, files, looks, prints, task.advance)
+            copies = find_copies(found, files, looks, prints, task.advance)
         counts = class_counts(splits)
         findings = [
-            *copy_findings(found, linked),
-            *shared_films(found, linked),
+            *copy_findings(found, looks, copies),
             *fault_findings(found, files, looks, clip, inputs),
+            *target_findings(found, files, looks, clip),
             *balance_findings(counts),
         ]
         labels = None
         if judge:
-            labels = check_labels(splits, _labelled(found, looks, linked), judge, progress)
+            labels = check_labels(splits, _labelled(found, looks, copies), judge, decoder, progress)
             findings += labels.findings
         examples = _examples(found, looks)
         shown = _shown(ordered(findings), examples)
@@ -160,7 +165,10 @@ def audit_splits(
 def _looked(
     found: Survey, workers: int | None, progress: Progress, shelf: StripShelf
 ) -> tuple[list[FileLook], list[SpanLook], Fingerprints]:
-    """Look at all files. Strips go on the shelf and what is compared into arrays, by the number of the span."""
+    """Look at all files, by the number of their job, and their spans, by the number of the span.
+
+    Strips go on the shelf and what is compared into arrays. Target clips and masks are files without such spans.
+    """
     first: dict[int, int] = {}  # number of the first span of every file
     for number, used in enumerate(found.used):
         first.setdefault(used.file, number)
@@ -168,24 +176,29 @@ def _looked(
     files: dict[int, FileLook] = {}
     with progress.task("read", len(found.jobs), unit="files") as task:
         for file, look in look_at_all(found.jobs, workers):
-            for number, span in enumerate(look.spans, start=first[file]):
+            for number, span in enumerate(look.spans if file in first else (), start=first.get(file, 0)):
                 shelf.put(number, span.strip)
                 prints.put(number, span.hashes, span.pictures, span.contrasts)
             files[file] = replace(look, spans=tuple(map(_without_arrays, look.spans)))
             task.advance()
     in_order = [files[file] for file in range(len(found.jobs))]
-    return in_order, [span for file in in_order for span in file.spans], prints
+    return in_order, [span for file in in_order[: found.files] for span in file.spans], prints
 
 
 def _without_arrays(span: SpanLook) -> SpanLook:
     return replace(span, strip=b"", hashes=_NOTHING, pictures=_NOTHING)
 
 
-def _labelled(found: Survey, looks: Sequence[SpanLook], linked: Sequence[Sequence[Copy]]) -> list[Labelled]:
-    """Readable samples with one class each; copies share a group."""
-    group = {number: at for at, copies in enumerate(linked) for copy in copies for number in (copy.one, copy.other)}
+def _labelled(found: Survey, looks: Sequence[SpanLook], copies: Copies) -> list[Labelled]:
+    """Readable samples with one class each; copies, and spans of one film, share a group."""
+    links = Links(len(found.used))
+    for copy in copies.pairs:
+        links.join(copy.one, copy.other)
+    first: dict[int, int] = {}  # number of the first span of every film
+    for number, film in enumerate(copies.films.tolist()):
+        links.join(first.setdefault(film, number), number)
     return [
-        Labelled(place, place.labels[0], group.get(number, len(linked) + number))
+        Labelled(place, place.labels[0], links.top(number))
         for number, used in enumerate(found.used)
         for place in used.places
         if len(place.labels) == 1 and not looks[number].reason

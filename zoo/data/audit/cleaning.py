@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.audit.findings import Place
+from zoo.data.audit.findings import MOST_HONEST, Place
 from zoo.data.audit.spans import label_names
 from zoo_registry.errors import DataError, Location
 
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from zoo.data.audit.audit import Audit
     from zoo.data.split import Split
 
-REMOVED = ("unreadable", "black", "contradiction", "leak", "duplicate")
+REMOVED = ("unreadable", "mismatch", "black", "contradiction", "leak", "duplicate")
 """Kinds of findings whose samples are left out."""
-
-MOST_HONEST = ("test", "val", "train")
-"""Of copies in several splits the one in the first of these stays: what is measured on is worth more."""
 
 CSV, JSON_LINES = "cleaned.csv", "cleaned.jsonl"
 
@@ -63,9 +60,10 @@ def left_out(audit: Audit) -> list[LeftOut]:
 def _removed(kind: str, message: str, places: Sequence[Place]) -> list[tuple[Place, str]]:
     """Which samples of a finding go."""
     if kind in ("leak", "duplicate"):
-        kept = min(places, key=lambda place: MOST_HONEST.index(place.split))
+        kept = min(places, key=lambda place: (MOST_HONEST.index(place.split), place.index))
         same = f"shows the same as {kept.key} of {kept.split}, which stays"
-        return [(place, same) for place in places if place is not kept]
+        stays = {kept} if kind == "duplicate" else {place for place in places if place.split == kept.split}
+        return [(place, same) for place in places if place not in stays]
     return [(place, message) for place in places]
 
 

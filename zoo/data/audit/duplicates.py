@@ -50,10 +50,12 @@ class Copy:
 
     Attributes:
         one, other: their numbers, the smaller one first.
-        how: `same file` (in overlapping spans), `same bytes` or `same pictures`.
+        how: `same file` and `same bytes`, in spans that overlap; or `same pictures`.
         bits: median Hamming distance of the frames' hashes, of 64.
         pictures: median correlation of the frames.
         motion: median correlation of what moves; None where nothing does.
+        seconds: how much of them is the same.
+        whole: that is all of both.
     """
 
     one: int
@@ -62,6 +64,8 @@ class Copy:
     bits: float = 0.0
     pictures: float = 1.0
     motion: float | None = 1.0
+    seconds: float = 0.0
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,24 +95,27 @@ class Fingerprints:
             self.clear[number] = np.asarray(contrasts)[spread] >= FLAT
             self.hashes[number], self.pictures[number] = hashes, pictures
 
-    def find(self, known: Sequence[Copy] = (), progress: Callable[[int], None] = lambda rows: None) -> Iterator[Copy]:
+    def find(
+        self, films_n: np.ndarray, known: Sequence[Copy] = (), progress: Callable[[int], None] = lambda rows: None
+    ) -> Iterator[Copy]:
         """Pairs that show the same, as many as it takes to link all copies of a film.
 
         Args:
+            films_n: int (N,), the film that every span is of: windows of one film look alike and are not compared.
             known: copies that need no comparing any more.
             progress: told how many more spans have been compared with all others.
         """
         linked = Links(len(self.hashes))
         for copy in known:
             linked.join(copy.one, copy.other)
-        for one, other in self._candidates(progress):
+        for one, other in self._candidates(films_n, progress):
             if linked.top(one) == linked.top(other):
                 continue
             if (same := self._compared(one, other)) is not None:
                 linked.join(one, other)
                 yield same
 
-    def _candidates(self, progress: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+    def _candidates(self, films_n: np.ndarray, progress: Callable[[int], None]) -> Iterator[tuple[int, int]]:
         """Pairs with similar key frames: every pair is compared, which 64-bit words and popcount make cheap."""
         able = np.flatnonzero(self.clear.sum(axis=1) > self.clear.shape[1] / 2)
         keys = [np.ascontiguousarray(self.hashes[able, frame]) for frame in KEY_FRAMES]
@@ -117,7 +124,8 @@ class Fingerprints:
             distance = np.zeros((len(able[rows]), len(able) - first), np.uint16)
             for key in keys:
                 distance += np.bitwise_count(key[rows, None] ^ key[None, first:])
-            near = np.argwhere(distance <= CANDIDATE_BITS)
+            foreign = films_n[able[rows], None] != films_n[None, able[first:]]
+            near = np.argwhere((distance <= CANDIDATE_BITS) & foreign)
             yield from ((int(able[first + a]), int(able[first + b])) for a, b in near if a < b)
             progress(len(able[rows]))
 

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 Severity = Literal["error", "warning", "note"]
 
+MOST_HONEST = ("test", "val", "train")
+"""Splits by what they are worth: what is measured on should be shown nowhere else."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -34,10 +37,22 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind("unreadable", "Unreadable", "error", "A run puts these in quarantine; get them again or leave them out."),
         Kind("unchecked", "Not checked", "error", "The reader failed in a way nobody foresaw: please report it."),
+        Kind(
+            "mismatch",
+            "Targets that do not fit",
+            "error",
+            "A run puts these in quarantine: a target shows what its clip shows.",
+        ),
         Kind("no_sound", "Without sound", "error", "The model wants sound; a run puts these in quarantine."),
         Kind("contradiction", "One film, two labels", "error", "At most one of the labels is right."),
         Kind(
             "duplicate", "Duplicates within a split", "warning", "Copies count double in training and in every measure."
+        ),
+        Kind(
+            "overlap",
+            "Overlaps within a split",
+            "warning",
+            "Copies of one file, used in spans that overlap: what they share counts double.",
         ),
         Kind(
             "shared_film", "One film in several splits", "warning", "Other moments of one film: the scene is the same."

@@ -15,7 +15,9 @@ from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.data.audit.predictions import Answers
+    from zoo.data.decode.film import Decoder
     from zoo.data.split import Split
+    from zoo.model import ZooModel
     from zoo.runner.progress import Progress
 
 
@@ -80,21 +82,19 @@ class Labelled:
 
 
 def check_labels(
-    splits: Mapping[str, Split], samples: Sequence[Labelled], judge: Judge, progress: Progress
+    splits: Mapping[str, Split], samples: Sequence[Labelled], judge: Judge, decoder: Decoder, progress: Progress
 ) -> LabelCheck:
     """Judge the labels of readable samples with one class each."""
-    from zoo.data.audit.predictions import features, probabilities
     from zoo.model import load
     from zoo.runner.device import choose_device
 
     if not samples:
         return LabelCheck("not judged: no readable sample has exactly one class")
     model = load(judge.model or judge.embed or "", device=choose_device(judge.device))
-    ask = probabilities if judge.model else features
     answers = {}
     for name in dict.fromkeys(sample.place.split for sample in samples):
         readable = [sample.place.index for sample in samples if sample.place.split == name]
-        answers[name] = _asked(ask, model, splits[name], readable, judge, progress)
+        answers[name] = _asked(model, splits[name], readable, judge, decoder, progress)
     answered = [sample for sample in samples if sample.place.index in answers[sample.place.split]]
     rows_nd = np.stack([answers[sample.place.split][sample.place.index] for sample in answered])
     labels = next(iter(splits.values())).labels
@@ -109,13 +109,17 @@ def check_labels(
     return _out_of_fold(answered, rows_nd, labels, judge.embed or "")
 
 
-def _asked(ask: object, model: object, split: Split, readable: list[int], judge: Judge, progress: Progress) -> Answers:
+def _asked(
+    model: ZooModel, split: Split, readable: Sequence[int], judge: Judge, decoder: Decoder, progress: Progress
+) -> Answers:
     """A model's answers about some samples, by their index in the split."""
-    from zoo.data.audit.predictions import subset
+    from zoo.data.audit.predictions import features, prepared_batches, probabilities, subset
 
-    rows: Answers = ask(  # type: ignore[operator]
-        model, subset(split, readable), views=judge.views, workers=judge.workers, progress=progress
+    some = subset(split, readable)
+    batches = prepared_batches(
+        model, some, views=judge.views, workers=judge.workers, decoder=decoder, progress=progress
     )
+    rows = (probabilities if judge.model else features)(model, some, batches)
     return {readable[row]: answer for row, answer in rows.items()}
 
 

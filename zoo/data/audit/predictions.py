@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,6 +15,7 @@ from zoo_registry.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
+    from zoo.data.decode.film import Decoder
     from zoo.data.split import Split
     from zoo.model import ZooModel
     from zoo.runner.progress import Progress
@@ -24,8 +27,13 @@ Answers = dict[int, "np.ndarray"]
 _BATCH = 8
 
 
-def probabilities(model: ZooModel, split: Split, *, views: int, workers: int | None, progress: Progress) -> Answers:
+def probabilities(model: ZooModel, split: Split, batches: Iterator[Batch]) -> Answers:
     """Probabilities of every class, the mean over the views.
+
+    Args:
+        model: a classifier.
+        split: what it is asked about.
+        batches: of that split, prepared.
 
     Raises:
         DataError: a model with other classes, or one that is no classifier.
@@ -36,16 +44,16 @@ def probabilities(model: ZooModel, split: Split, *, views: int, workers: int | N
             hint="give a model that was trained on these classes, or --embed NAME, which trains a classifier itself",
         )
     reader = model._reader
-    answers: Answers = {}
-    for batch in _batches(model, split, views, workers, progress):
+    rows = _Means()
+    for batch in batches:
         outputs = reader.predict(model, batch)
         if "logits_bk" not in outputs:
             raise DataError(f"{model.name} is no classifier: it answers {', '.join(outputs)}")
-        _gather(answers, batch, outputs["logits_bk"].softmax(dim=1))
-    return _mean(answers, views)
+        rows.add(batch, outputs["logits_bk"].softmax(dim=1))
+    return rows.answers()
 
 
-def features(model: ZooModel, split: Split, *, views: int, workers: int | None, progress: Progress) -> Answers:
+def features(model: ZooModel, split: Split, batches: Iterator[Batch]) -> Answers:
     """What enters the last linear layer of a model, the mean over the views.
 
     Raises:
@@ -56,21 +64,22 @@ def features(model: ZooModel, split: Split, *, views: int, workers: int | None, 
         raise DataError(f"{model.name} has no linear layer, whose input would be its features")
     caught: list[torch.Tensor] = []
     hook = layers[-1].register_forward_hook(lambda layer, inputs, output: caught.append(inputs[0]))
-    answers: Answers = {}
+    rows = _Means()
     try:
-        for batch in _batches(model, split, views, workers, progress):
+        for batch in batches:
             caught.clear()
             model(*(batch.inputs[name] for name in model.inputs))
             feature_bd = caught[-1].float()
-            feature_bd = feature_bd.reshape(len(batch), -1, feature_bd.shape[-1]).mean(dim=1)
-            _gather(answers, batch, feature_bd)
+            rows.add(batch, feature_bd.reshape(len(batch), -1, feature_bd.shape[-1]).mean(dim=1))
     finally:
         hook.remove()
-    return _mean(answers, views)
+    return rows.answers()
 
 
-def _batches(model: ZooModel, split: Split, views: int, workers: int | None, progress: Progress) -> Iterator[Batch]:
-    """Prepared batches of what can be read; the rest was reported already."""
+def prepared_batches(
+    model: ZooModel, split: Split, *, views: int, workers: int | None, decoder: Decoder, progress: Progress
+) -> Iterator[Batch]:
+    """What a model takes, of the samples that can be read; the others were reported already."""
     from zoo.data.loading.loader import Loader
     from zoo.data.preprocess import Preprocess
 
@@ -85,6 +94,7 @@ def _batches(model: ZooModel, split: Split, views: int, workers: int | None, pro
         views=views,
         train=False,
         workers="auto" if workers is None else workers,
+        decoder=decoder,
         max_bad=1.0,
     )
     with closing(loader), progress.task(f"predict {split.name}", len(loader), unit="batches") as task:
@@ -94,18 +104,26 @@ def _batches(model: ZooModel, split: Split, views: int, workers: int | None, pro
             task.advance()
 
 
-def _gather(answers: Any, batch: Batch, rows_bd: torch.Tensor) -> None:
-    """Keep the sum over the views of every sample."""
-    for index, row in zip(batch.index.tolist(), rows_bd.double().cpu().numpy(), strict=True):
-        answers[index] = answers[index] + row if index in answers else row
+class _Means:
+    """The mean over the views of every sample."""
 
+    def __init__(self) -> None:
+        self._sums: Answers = {}
+        self._views: Counter[int] = Counter()
 
-def _mean(answers: Answers, views: int) -> Answers:
-    return {index: row / views for index, row in answers.items()}
+    def add(self, batch: Batch, rows_bd: torch.Tensor) -> None:
+        """One row for every view in a batch."""
+        for index, row in zip(batch.index.tolist(), rows_bd.double().cpu().numpy(), strict=True):
+            self._sums[index] = self._sums[index] + row if index in self._sums else row
+            self._views[index] += 1
+
+    def answers(self) -> Answers:
+        """By the index of the sample."""
+        return {index: row / self._views[index] for index, row in self._sums.items()}
 
 
 def subset(split: Split, indexes: Sequence[int]) -> Split:
-    """Some samples of a split."""
+    """Some samples of a split, without their targets: films that should come out need not be read here."""
     from zoo.data.split import Split
 
-    return Split(split.name, [split.samples[index] for index in indexes], split.labels)
+    return Split(split.name, [replace(split.samples[index], targets={}) for index in indexes], split.labels)

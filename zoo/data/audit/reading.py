@@ -12,10 +12,10 @@ from zoo.data.audit.picture_hash import HASHED, KEPT, SAMPLED, luma, perceptual_
 from zoo.data.audit.strip import strip_jpeg
 from zoo.data.clips.clip import read_views
 from zoo.data.clips.views import View
-from zoo.data.decode.film import open_film
+from zoo.data.decode.film import Decoder, open_film
 from zoo.data.decode.media_info import MediaInfo, probe
 from zoo_registry.entries import ClipSpec
-from zoo_registry.errors import UndecodableMedia
+from zoo_registry.errors import DataError, UndecodableMedia
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,11 +44,13 @@ class Job:
         media: its path, its bytes, or where it lies in a larger file.
         spans: what samples show of it.
         digest: whether to take its checksum, because another file has the same size.
+        decoder: what decodes it.
     """
 
     media: Media
     spans: tuple[Span, ...]
     digest: bool = False
+    decoder: Decoder = field(default_factory=Decoder)
 
 
 @dataclass(frozen=True)
@@ -101,18 +103,21 @@ class FileLook:
 def look_at(job: Job) -> FileLook:
     """Read a file; what is wrong with it is part of the answer.
 
+    Raises:
+        MissingExtra: the decoder is not installed.
+
     Example:
         >>> look_at(Job("film.mp4", ((None, None),))).spans[0].frames               # doctest: +SKIP
         300
     """
     try:
         media: Any = job.media if isinstance(job.media, str | bytes) else job.media.read()
-        info = probe(media)
-    except UndecodableMedia as error:
+        info = probe(media, job.decoder)
+    except DataError as error:  # of the file, or a path that no file can have
         return failed(job, error.problems[0].message)
     except OSError as error:
         return failed(job, f"it cannot be read: {error.strerror or error}")
-    spans = tuple(_span(media, info, span) for span in job.spans)
+    spans = tuple(_span(media, info, span, job.decoder) for span in job.spans)
     return FileLook(info, spans, _digest(media) if job.digest else "")
 
 
@@ -121,7 +126,7 @@ def failed(job: Job, reason: str, *, unforeseen: bool = False) -> FileLook:
     return FileLook(None, (SpanLook(reason=reason, unforeseen=unforeseen),) * len(job.spans))
 
 
-def _span(media: str | bytes, info: MediaInfo, span: Span) -> SpanLook:
+def _span(media: str | bytes, info: MediaInfo, span: Span, decoder: Decoder) -> SpanLook:
     begin, end = span[0] or 0.0, info.seconds if span[1] is None else min(span[1], info.seconds)
     frames = max(1, round((end - begin) * info.fps)) if end > begin else 1
     count = min(SAMPLED, frames)
@@ -130,7 +135,7 @@ def _span(media: str | bytes, info: MediaInfo, span: Span) -> SpanLook:
     rate = count / (end - begin) if end > begin else None
     spec = ClipSpec(frames=count, size=size, resize=size, fps=rate, interpolation="area")
     try:
-        with open_film(media) as film:
+        with open_film(media, decoder) as film:
             clip = read_views(film, spec, [View()], start=span[0], end=span[1], canvas=False)[0]
     except UndecodableMedia as error:
         return SpanLook(reason=error.problems[0].message)
@@ -142,7 +147,8 @@ def _span(media: str | bytes, info: MediaInfo, span: Span) -> SpanLook:
 
 def _seen(clip: Clip) -> SpanLook:
     """Measures of the sampled frames."""
-    luma_thw = luma(clip.pixels_cthw)
+    pixels_cthw = clip.pixels_cthw.cpu()  # some decoders leave them on the GPU
+    luma_thw = luma(pixels_cthw)
     count = len(luma_thw)
     grey_tss = squared(luma_thw, HASHED)
     spread = np.linspace(0, count - 1, SAMPLED).round().astype(int)
@@ -153,7 +159,7 @@ def _seen(clip: Clip) -> SpanLook:
         contrasts=_numbers(luma_thw.flatten(1).std(dim=1)),
         hashes=perceptual_hashes(grey_tss)[spread],
         pictures=small_tkk.round().astype(np.uint8)[spread],
-        strip=strip_jpeg(clip.pixels_cthw),
+        strip=strip_jpeg(pixels_cthw),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,9 +14,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from zoo.data.audit.reading import FileLook, Job, failed, look_at
+from zoo_registry.errors import MissingExtra
 
-LONGEST = 600.0
-"""Seconds that a file may take before its decoder counts as hung."""
+GRACE = 480.0
+"""Seconds beyond the time limit of its decoder after which a file counts as one that hangs it."""
 
 PER_SPAN = 10.0
 """Seconds more for every further span of the file."""
@@ -25,17 +27,20 @@ MOST = 16
 
 
 def look_at_all(
-    jobs: Sequence[Job], workers: int | None = None, longest: float = LONGEST
+    jobs: Sequence[Job], workers: int | None = None, grace: float = GRACE
 ) -> Iterator[tuple[int, FileLook]]:
     """Look at files in parallel.
 
     Args:
         jobs: the files.
         workers: processes; None takes one per core, 0 reads in this process, without protection against crashes.
-        longest: seconds that a file of one span may take.
+        grace: seconds that a file of one span may take beyond the limit of its decoder.
 
     Yields:
         The number of a job and what was seen, as they get done.
+
+    Raises:
+        MissingExtra: the decoder is not installed.
     """
     count = min(MOST, _cores()) if workers is None else workers
     if count == 0:
@@ -47,7 +52,7 @@ def look_at_all(
         while waiting or any(worker.at for worker in crew):
             for place, worker in enumerate(crew):
                 if waiting and worker.at is None:
-                    crew[place] = _given(worker, *waiting.popleft(), longest)
+                    crew[place] = _given(worker, *waiting.popleft(), grace)
             yield from _answers(crew)
     finally:
         for worker in crew:
@@ -66,7 +71,6 @@ class _Worker:
 
     def __init__(self) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
-        # A daemon ends with the main process, whatever happens to that one.
         self.process: BaseProcess = multiprocessing.Process(target=_work, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
@@ -79,7 +83,7 @@ class _Worker:
         self.process.join()
 
 
-def _given(worker: _Worker, number: int, job: Job, longest: float) -> _Worker:
+def _given(worker: _Worker, number: int, job: Job, grace: float) -> _Worker:
     """The worker with a job; a new one, where the old one died while it was idle."""
     try:
         worker.pipe.send(job)
@@ -87,7 +91,8 @@ def _given(worker: _Worker, number: int, job: Job, longest: float) -> _Worker:
         worker.end()
         worker = _Worker()
         worker.pipe.send(job)
-    worker.at = _Task(number, job, time.monotonic() + longest + PER_SPAN * (len(job.spans) - 1))
+    patience = grace + job.decoder.time_limit + PER_SPAN * (len(job.spans) - 1)
+    worker.at = _Task(number, job, time.monotonic() + patience)
     return worker
 
 
@@ -103,8 +108,10 @@ def _answers(crew: list[_Worker]) -> Iterator[tuple[int, FileLook]]:
         look: FileLook | None = None
         if worker.pipe.poll():
             try:
-                look = worker.pipe.recv()
-                worker.at = None
+                answer = worker.pipe.recv()
+                if isinstance(answer, MissingExtra):
+                    raise answer
+                look, worker.at = answer, None
             except (EOFError, OSError):
                 worker.process.join()
                 look = failed(task.job, f"the decoder crashed on it ({_ending(worker.process.exitcode)})")
@@ -122,9 +129,10 @@ def _ending(code: int | None) -> str:
 
 
 def _work(pipe: Connection) -> None:
-    """What a process does until the pipe closes."""
+    """What a process does until the pipe closes, or the main process is gone."""
     import torch
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends this one
     torch.set_num_threads(1)
     while True:
@@ -132,13 +140,27 @@ def _work(pipe: Connection) -> None:
             job = pipe.recv()
         except EOFError:
             return
-        pipe.send(_answer(job))
+        try:
+            answer: FileLook | MissingExtra = _answer(job)
+        except MissingExtra as error:
+            answer = error
+        pipe.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End this process, in the middle of a file if need be, when the main one is killed and cannot do so itself."""
+    main = multiprocessing.parent_process()
+    if main is not None:
+        wait([main.sentinel])
+        os._exit(1)
 
 
 def _answer(job: Job) -> FileLook:
     """What was seen; a failure nobody foresaw must not end an audit of hours, nor pass for a fault of the file."""
     try:
         return look_at(job)
+    except MissingExtra:
+        raise  # would be said of every file
     except Exception as error:
         return failed(job, f"{type(error).__name__}: {error}", unforeseen=True)
 
