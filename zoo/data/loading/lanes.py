@@ -11,17 +11,17 @@ import itertools
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from zoo.data.decode.film import undecodable
 from zoo.data.loading.draws import shard_order, shuffle_stream
-from zoo.data.loading.reader import Answer, Row, failure
+from zoo.data.loading.reader import MOST_SUBSTITUTES, Answer, Row, failure
 from zoo.data.stream_split import SHARD_BITS, index_in_stream
 from zoo.data.targets import class_names
-from zoo_registry.errors import DataError, UndecodableMedia, ZooError
+from zoo_registry.errors import DataError, Problem, UndecodableMedia, ZooError
 from zoo_registry.protocols import Batch
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ LANES = 8
 ENOUGH = 64
 """Samples of a stream that have to be seen before their share of bad ones can stop a run."""
 
-KEPT = 8
-"""Samples that a lane keeps at least, so that one can stand in for a batch of bad ones."""
+MOST_HELD = 512 * 1024**2
+"""Bytes of media that a shuffle buffer holds at most, however few samples that are; there are up to `LANES` buffers."""
 
 WHOLE_SHARD = (1 << SHARD_BITS) - 1
 """The place in a shard that stands for the shard itself, where it could not be read."""
@@ -86,7 +86,7 @@ class Lanes:
         balance: has to be `none`: a stream cannot be asked for samples of a class.
         repeat: how often in a row every sample comes.
         rank: number of this process where several train together.
-        ranks: how many do; each reads its own shards.
+        ranks: how many do; each reads its own shards, and ends after its part of the samples or when it has no more.
 
     Raises:
         DataError: something that a stream cannot do.
@@ -154,8 +154,8 @@ class Lanes:
             given += 1
             if given > start and batch is not None:
                 yield batch
-        if limit is not None and given < limit and not self._broken_shards:
-            held = self._seen * self._ranks // self._repeat
+        if limit is not None and given < limit and self._ranks == 1 and not self._broken_shards:
+            held = self._seen // self._repeat
             raise DataError(
                 f"the shards of the {self._split.name} split hold {held} samples, not {self._split.stream.count}",
                 hint=f"write `samples: {held}` in the params of data.{self._split.name}",
@@ -239,13 +239,13 @@ class _Lane:
         epoch: whose shards it reads.
         number: of the batch that comes next.
         taken: what is still to come.
-        before: samples of the last batches, for one that has none that can be read.
+        stand_in: the sample in place of a batch of bad ones, once it was searched for.
     """
 
     epoch: int
     number: int
     taken: Iterator[_Taken]
-    before: list[_Taken] = field(default_factory=list)
+    stand_in: _Taken | None = None
 
 
 class LaneReader:
@@ -296,9 +296,7 @@ class LaneReader:
         if request.decode or ended:  # what is left of a lane may be joined with what is wanted
             rows = list(self._rows(samples, request.epoch, bad))
             if samples and not rows and self._reader.train:
-                rows = self._stand_in(request, bad)
-        before = self._lanes[request.lane].before
-        before[:] = [*before, *samples][-max(KEPT, self._batch) :]
+                rows = self._stand_in(request)
         seconds = time.perf_counter() - began
         answer = self._reader.answer(rows, bad, seconds, request.epoch, request.lane, request.number)
         if answer.error is not None or answer.crash:
@@ -323,11 +321,28 @@ class LaneReader:
             except UndecodableMedia as error:
                 bad[index] = failure(self._split.name, sample, error)
 
-    def _stand_in(self, request: LaneRequest, bad: dict[int, BadFile]) -> list[Row]:
-        """The latest sample before this batch that can be read: in training every request gives a batch to count."""
-        for sample in reversed(self._lanes[request.lane].before):
-            if rows := list(self._rows([sample], request.epoch, bad)):
-                return rows
+    def _stand_in(self, request: LaneRequest) -> list[Row]:
+        """A sample for a batch of bad ones: in training every request gives a batch, or a resumed run would miscount.
+
+        It is the first of the lane that can be read, or of the lanes after it: so it depends on nothing that was read
+        before, and a resumed run finds the same.
+        """
+        lane, given_up = self._lanes[request.lane], False
+        bad: dict[int, BadFile] = {}  # told when their own turn comes
+        if lane.stand_in is not None:
+            return list(self._rows([lane.stand_in], request.epoch, bad))
+        for turn in range(self._count):
+            others = replace(request, lane=(request.lane + turn) % self._count)
+            samples = (one for one in self._in_order(others) if one.sample is not None)
+            for one in itertools.islice(samples, MOST_SUBSTITUTES):
+                if rows := list(self._rows([one], request.epoch, bad)):
+                    lane.stand_in = one
+                    return rows
+            given_up |= next(samples, None) is not None
+        if given_up:
+            told = [found.problem() for found in itertools.islice(bad.values(), 3)]
+            share = f"none of {len(bad)} samples from the beginnings of the {self._split.name} shards can be read"
+            raise DataError([Problem(share, hint="are they films, and whole?"), *told])
         return []
 
     def _check_classes(self, sample: Sample) -> None:
@@ -378,18 +393,25 @@ class LaneReader:
         )
 
     def _shuffled(self, request: LaneRequest) -> Iterator[_Taken]:
-        """The same, mixed in a buffer: each sample leaves it from a drawn place, which the next one takes."""
+        """The same, mixed in a buffer: each sample leaves it from a drawn place, which the next one takes.
+
+        The buffer is full when it holds as many samples as the stream says, or `MOST_HELD` bytes.
+        """
         bits = shuffle_stream(self._reader.seed, request.epoch, request.lane + self._rank * LANES)
         held: list[_Taken] = []
+        size = 0
         for one in self._in_order(request):
             if one.sample is None:
                 yield one
-            elif len(held) < max(1, self._split.stream.buffer):
-                held.append(one)
-            else:
+                continue
+            size += _bytes(one.sample)
+            while held and (len(held) >= self._split.stream.buffer or size > MOST_HELD):
                 at = int(bits.random_raw()) % len(held)
-                held[at], leaving = one, held[at]
+                held[at], held[-1] = held[-1], held[at]
+                leaving = held.pop()
+                size -= _bytes(leaving.sample)
                 yield from self._copies(leaving)
+            held.append(one)
         while held:
             at = int(bits.random_raw()) % len(held)
             held[at], held[-1] = held[-1], held[at]
@@ -397,3 +419,8 @@ class LaneReader:
 
     def _copies(self, taken: _Taken) -> Iterator[_Taken]:
         return (replace(taken, copy=copy) for copy in range(self._repeat))
+
+
+def _bytes(sample: Sample | None) -> int:
+    """Of media that is in memory."""
+    return len(sample.media) if sample is not None and isinstance(sample.media, bytes) else 0

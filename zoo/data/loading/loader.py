@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from zoo.data.decode.film import Decoder
 from zoo.data.loading.lanes import LaneReader, Lanes
-from zoo.data.loading.plan import Balance, Request, Sampling, in_order
+from zoo.data.loading.plan import Balance, Request, Sampling, Share, in_order, requests
 from zoo.data.loading.quarantine import BadFile, Quarantine
 from zoo.data.loading.reader import Answer, Reader
 from zoo.data.loading.watch import Watch
@@ -75,6 +75,9 @@ class Loader:
         max_bad: the run stops when more than this part of the split turned out bad.
         pin_memory: page-locked batches for faster copies to a GPU; None when CUDA is there.
         patience: seconds that a worker may spend on one sample before the run ends, naming it.
+        share: which part of each epoch this process reads, where several work together; None asks `torch.distributed`.
+            Together they show every sample once; in training all have the same number of batches, for which a sample
+            may come again. A stream's shards are dealt out whole.
 
     Example:
         >>> loader = Loader(split, inputs=("clip_bcthw",), clip=clip, batch=8, train=True)       # doctest: +SKIP
@@ -104,6 +107,7 @@ class Loader:
         max_bad: float = 0.5,
         pin_memory: bool | None = None,
         patience: float = PATIENCE,
+        share: Share | None = None,
     ) -> None:
         self.split, self.batch, self.views, self.train, self.seed = split, batch, views * crops, train, seed
         self.quarantine = Quarantine() if quarantine is None else quarantine
@@ -117,6 +121,7 @@ class Loader:
         """How long they have augmented."""
         self._on_bad, self._max_bad, self._patience = on_bad, max_bad, patience
         self._look = min(LOOK, patience)
+        self._share = Share.own() if share is None else share
         if decoder.stays_on_device and workers not in ("auto", 0):
             raise DataError(
                 f"clips that stay on a GPU cannot come from {workers} other processes",
@@ -133,21 +138,24 @@ class Loader:
         self._sampling: Sampling | None = None
         if isinstance(split, StreamSplit):
             repeat = repeat if train else 1
-            self._lanes = Lanes(split, batch, self.workers, balance=balance if train else "none", repeat=repeat)
-            self._reader = LaneReader(reader, split, batch, repeat=repeat)
+            dealt = {"repeat": repeat, "rank": self._share.rank, "ranks": self._share.ranks}
+            self._lanes = Lanes(split, batch, self.workers, balance=balance if train else "none", **dealt)
+            self._reader = LaneReader(reader, split, batch, **dealt)
         elif train:
-            self._sampling = Sampling(split, seed, balance, repeat)
+            self._sampling = Sampling(split, seed, balance, repeat, self._share)
+        # In training every process comes across all samples in time, in evaluation only across its own.
+        self._readable = -(-len(split.samples) // (1 if train else self._share.ranks))
         self._pin = torch.cuda.is_available() and not decoder.stays_on_device if pin_memory is None else pin_memory
         self._plan = _Plan()
         self._answers: DataLoader[Answer] | None = None
 
     @property
     def batches(self) -> int | None:
-        """Batches per epoch; None for a stream of which nobody knows how long it is."""
+        """Batches per epoch of this process; None for a stream of which nobody knows how long it is."""
         if self._lanes is not None:
             return self._lanes.batches
         count = len(self.split.samples) if self._sampling is None else len(self._sampling)
-        return -(-count // self.batch)
+        return requests(count, self.batch, self._share, level=self.train)
 
     def __len__(self) -> int:
         """Batches per epoch.
@@ -180,7 +188,8 @@ class Loader:
             return batches if start else self._some(batches)
         if self._sampling is not None:  # bad files are substituted: every request gives a batch and may be left out
             return self._batches(self._sampling.plan(epoch, self.batch, start))
-        return itertools.islice(self._batches(in_order(len(self.split.samples), epoch, self.batch)), start, None)
+        plan = in_order(len(self.split.samples), epoch, self.batch, self._share)
+        return itertools.islice(self._batches(plan), start, None)
 
     def _some(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches of a stream; one that ends without any had bad samples only."""
@@ -288,7 +297,7 @@ class Loader:
             self.bad[index] = failure
             self.quarantine.add(failure)
         found = len(self.bad)
-        of = len(self.split.samples) if self._lanes is None else self._lanes.share_of_bad(answer, found)
+        of = self._lanes.share_of_bad(answer, found) if self._lanes is not None else self._readable
         if answer.bad and of is not None and (found == of or (found >= FEW and found > self._max_bad * of)):
             self._refuse(found, of)
 

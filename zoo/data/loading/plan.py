@@ -21,6 +21,34 @@ POWERS: dict[Balance, float] = {"class": 0.0, "square_root": 0.5}
 
 
 @dataclass(frozen=True)
+class Share:
+    """The part of one process where several read a split together.
+
+    Attributes:
+        rank: its number, from 0 on.
+        ranks: how many there are.
+    """
+
+    rank: int = 0
+    ranks: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.ranks:
+            raise DataError(
+                f"process {self.rank} of {self.ranks} is none", hint="ranks count from 0 to their number less one"
+            )
+
+    @classmethod
+    def own(cls) -> Share:
+        """Of this process: what `torch.distributed` says where it was initialised, else all of it."""
+        from torch import distributed
+
+        if distributed.is_available() and distributed.is_initialized():
+            return cls(distributed.get_rank(), distributed.get_world_size())
+        return cls()
+
+
+@dataclass(frozen=True)
 class Request:
     """What a loader asks for: some samples of one epoch.
 
@@ -28,13 +56,24 @@ class Request:
         epoch: decides the draws.
         indexes: which samples.
         copies: for each, how often it came before in the epoch; empty when none did.
-        number: of the request in the epoch.
+        number: of the request in the epoch, those of other processes counted.
     """
 
     epoch: int
     indexes: tuple[int, ...]
     copies: tuple[int, ...] = ()
     number: int = 0
+
+
+def requests(count: int, batch: int, share: Share, *, level: bool) -> int:
+    """How many requests of an epoch are those of one process; see `EpochPlan`.
+
+    Example:
+        >>> [requests(9, 2, Share(rank, 2), level=False) for rank in (0, 1)]      # 4 samples a step, and one is left
+        [3, 2]
+    """
+    steps, left = divmod(count, batch * share.ranks)
+    return steps + (left > 0 if level else left > share.rank)
 
 
 @dataclass(frozen=True)
@@ -47,6 +86,10 @@ class EpochPlan:
         copies: (N,) how often each came before; None when none did.
         batch: samples of a request.
         start: requests that are left out at the beginning.
+        share: of this process; the requests of a step lie one behind the other in the order, the last step's samples
+            are dealt out evenly.
+        level: whether every process gets a request in every step, because they wait for each other; where the last step
+            has too few samples, the epoch's first one comes again.
     """
 
     epoch: int
@@ -54,15 +97,27 @@ class EpochPlan:
     copies: np.ndarray | None
     batch: int
     start: int = 0
+    share: Share = Share()
+    level: bool = False
 
     def __iter__(self) -> Iterator[Request]:
-        for at in range(self.start * self.batch, len(self.order), self.batch):
-            rows = slice(at, at + self.batch)
+        for step in range(self.start, self.start + len(self)):
+            rows = self._rows(step)
             copies = () if self.copies is None else tuple(self.copies[rows].tolist())
-            yield Request(self.epoch, tuple(self.order[rows].tolist()), copies, at // self.batch)
+            number = step * self.share.ranks + self.share.rank
+            yield Request(self.epoch, tuple(self.order[rows].tolist()), copies, number)
 
     def __len__(self) -> int:
-        return max(0, -(-len(self.order) // self.batch) - self.start)
+        return max(0, requests(len(self.order), self.batch, self.share, level=self.level) - self.start)
+
+    def _rows(self, step: int) -> slice:
+        """The part of the order that a request shows."""
+        begin = step * self.batch * self.share.ranks
+        count = min(self.batch * self.share.ranks, len(self.order) - begin)
+        size, more = divmod(count, self.share.ranks)
+        at = begin + self.share.rank * size + min(self.share.rank, more)
+        size += self.share.rank < more
+        return slice(at, at + size) if size else slice(0, 1)
 
 
 class Sampling:
@@ -76,17 +131,21 @@ class Sampling:
             length of an epoch stays.
         repeat: every sample comes so many times in a row, each time with draws of its own (Hoffer et al. 2020,
             "Augment Your Batch"): an epoch is so much longer.
+        share: of this process, in every step.
 
     Raises:
         DataError: a balance of a split whose samples do not have one class each.
     """
 
-    def __init__(self, split: Split, seed: int, balance: Balance = "none", repeat: int = 1) -> None:
+    def __init__(
+        self, split: Split, seed: int, balance: Balance = "none", repeat: int = 1, share: Share = Share()
+    ) -> None:
+        self._share = share
         self._count, self._seed, self._balance, self._repeat = len(split.samples), seed, balance, repeat
         self._classes = None if balance == "none" else _classes(split, balance)
 
     def __len__(self) -> int:
-        """Samples of an epoch."""
+        """Samples of an epoch, of all processes."""
         return self._count * self._repeat
 
     def plan(self, epoch: int, batch: int, start: int = 0) -> EpochPlan:
@@ -98,7 +157,8 @@ class Sampling:
         if self._repeat > 1:
             shown = np.repeat(shown, self._repeat)
         once = self._classes is None and self._repeat == 1
-        return EpochPlan(epoch, shown, None if once else copy_numbers(shown), batch, start)
+        copies = None if once else copy_numbers(shown)
+        return EpochPlan(epoch, shown, copies, batch, start, self._share, level=True)
 
 
 def _classes(split: Split, balance: Balance) -> np.ndarray:
@@ -120,6 +180,6 @@ def _classes(split: Split, balance: Balance) -> np.ndarray:
     return classes
 
 
-def in_order(count: int, epoch: int, batch: int) -> EpochPlan:
+def in_order(count: int, epoch: int, batch: int, share: Share = Share()) -> EpochPlan:
     """Every sample once, from the first to the last: what an evaluation asks for."""
-    return EpochPlan(epoch, np.arange(count), None, batch)
+    return EpochPlan(epoch, np.arange(count), None, batch, share=share)
