@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": ("zoo.cli.evaluate", "Measure a model or a run on a split of data."),
     "models": ("zoo.cli.models", "List models by name."),
     "show": ("zoo.cli.show", "Show everything known about one component."),
+    "convert": ("zoo.cli.convert", "Turn a checkpoint of another project into a model folder."),
     "plugins": ("zoo.cli.plugins", "List plugins, what they bring and what is wrong with them."),
     "check": ("zoo.cli.recipe", "Check a recipe without running it."),
     "explain": ("zoo.cli.recipe", "Print a recipe in full, with where each value comes from."),

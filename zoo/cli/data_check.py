@@ -68,7 +68,7 @@ def check(
     when the data is clean, with 1 when there is an error or a warning, with 2 when it could not be checked.
     """
     from zoo.data.audit import Judge, audit_recipe
-    from zoo.data.audit.cleaning import emptied, left_out
+    from zoo.data.audit.cleaning import emptied, left_out, other_classes
     from zoo.data.audit.files import Files
     from zoo.runner.progress import Progress
 
@@ -94,6 +94,9 @@ def check(
             _print_left_out(gone)
             for split, label in emptied(audit, gone):
                 click.secho(f"{split} has no sample of {_printable(label)} left", fg="yellow")
+            if classes := other_classes(opened, gone):
+                said = f"its classes are now {', '.join(classes)}; trained models have them in another order"
+                click.secho(_printable(said), fg="yellow")
         for path in written:
             click.echo(f"{path.stem:8}{path}")
     if not audit.clean:

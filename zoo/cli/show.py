@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo_registry.entries import ClipSpec
+from zoo_registry.entries import ClipSpec, Weights
+from zoo_registry.licences import is_non_commercial
 
 
 @click.command(epilog="Example:  zoo show torchvision/r3d_18")
 @click.argument("name")
 @click.option("--kind", metavar="KIND", help="model, loss, augmentation, ...; needed where several kinds share a name.")
-def show(name: str, kind: str | None) -> None:
+@click.option(
+    "--diagram",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw a model's structure as .svg or .png.",
+)
+def show(name: str, kind: str | None, diagram: Path | None) -> None:
     """Show everything known about one component.
 
-    NAME is a model, a loss, an augmentation, a task, a source, a compression strategy, an exporter or a recipe.
+    NAME is a model, a loss, an augmentation, a task, a source, a compression strategy, an exporter or a recipe. What a
+    model costs is counted for one clip of its clip spec.
     """
     from zoo.build import parameters
-    from zoo_registry.entries import Recipe
+    from zoo_registry.entries import Model, Recipe
 
     listed = _find(name, kind)
+    if diagram is not None:
+        _refuse_diagram(listed, diagram)
     entry = listed.entry
     click.secho(f"{listed.name}  ({entry.kind})", bold=True)
     if entry.summary:
@@ -35,6 +46,41 @@ def show(name: str, kind: str | None) -> None:
         click.echo("  params")
         for parameter in signature:
             click.echo(f"    {parameter}")
+    if isinstance(entry, Model):
+        _count(listed, diagram)
+
+
+def _refuse_diagram(listed: Any, path: Path) -> None:
+    """Say that there is nothing to draw, before anything else is said."""
+    if listed.entry.kind != "model":
+        raise click.UsageError(f"--diagram draws models, {listed.name} is a {listed.entry.kind}")
+    if path.suffix not in (".svg", ".png"):
+        raise click.UsageError(f"--diagram writes .svg or .png, not {path.name}")
+
+
+def _count(listed: Any, picture: Path | None) -> None:
+    """What the model costs, counted without computing anything, and its picture."""
+    from zoo.complexity import complexity, without_memory
+    from zoo_registry.errors import ZooError
+
+    try:
+        module, example = without_memory(listed)
+        cost = complexity(module, example)
+    except ZooError as error:
+        if picture is not None:
+            raise
+        click.echo(f"  {'cost':12}not counted: {error}")
+        return
+    click.echo(f"  {'cost':12}{cost.parameters:,} parameters, {cost.gmacs:.3f} GMACs, {_millions(cost.activations)}")
+    if picture is not None:
+        from zoo.report import diagram
+
+        diagram(module, example, picture)
+        click.echo(f"  {'diagram':12}{picture}")
+
+
+def _millions(activations: int) -> str:
+    return f"{activations / 1e6:.1f} M activations a clip (400 classes)"
 
 
 def _find(name: str, kind: str | None) -> Any:
@@ -73,23 +119,36 @@ def _facts(listed: Any) -> Iterator[tuple[str, object]]:
     """Label and value of what the entry says."""
     entry, plugin = listed.entry, listed.plugin
     yield "plugin", f"{plugin.namespace} ({plugin.distribution} {plugin.version})"
-    for label in ("task", "licence", "source", "extra", "deprecated"):
-        if getattr(entry, label, None):
-            yield label, getattr(entry, label)
+    for label, field in (("task", "task"), ("licence", "licence"), ("paper", "source"), ("extra", "extra"),
+                         ("deprecated", "deprecated")):  # fmt: skip
+        if getattr(entry, field, None):
+            yield label, getattr(entry, field)
     if entry.aliases:
         yield "aliases", ", ".join(entry.aliases)
     if getattr(entry, "inputs", None):
         yield "inputs", ", ".join(entry.inputs)
-    if getattr(entry, "parameters", None):
-        yield "parameters", f"{entry.parameters:,} (400 classes)"
     spec = getattr(entry, "clip", None)
     if spec:
         yield "clip", _in_words(spec)
     for weights in getattr(entry, "weights", ()):
-        claims = ", ".join(f"{metric} {value:g} (claimed)" for metric, value in weights.metrics.items())
-        yield "weights", f".{weights.tag}  {weights.source}  licence {weights.licence or 'unknown'}  {claims}".rstrip()
+        yield from _of_weights(weights)
+    if getattr(entry, "layouts", None):
+        yield "converts", f"checkpoints of {', '.join(entry.layouts)} (zoo convert)"
+    for check, why in getattr(entry, "limits", {}).items():
+        yield "limit", f"{check}: {why}"
     for role in getattr(entry, "roles", ()):
         yield "loss role", role
+
+
+def _of_weights(weights: Weights) -> Iterator[tuple[str, object]]:
+    """The lines of published weights: where they are, their licence, what is claimed of them and by whom."""
+    yield "weights", f".{weights.tag}  {weights.source}"
+    classes = f"{weights.labels} classes{'' if weights.label_file else ' without names'}" if weights.labels else None
+    use = ", no commercial use" if is_non_commercial(weights.licence) else ""
+    yield "", ", ".join(filter(None, (classes, f"licence {weights.licence or 'unknown'}{use}")))
+    claims = ", ".join(f"{metric} {value:g}" for metric, value in weights.metrics.items())
+    if claims:
+        yield "", f"{claims} (claimed{f' by {weights.claimed_by}' if weights.claimed_by else ''})"
 
 
 def _in_words(spec: ClipSpec) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,12 @@ from zoo.pretrained.fitting import LoadedWeights, fitted, meant_for
 from zoo.pretrained.labels import label_names
 from zoo.pretrained.state_dicts import Published, model_folder, read_published
 from zoo_registry.errors import ArtefactError, Location, ParameterError
+from zoo_registry.licences import is_non_commercial
 from zoo_registry.names import Name, reference_kind
 
 if TYPE_CHECKING:
     from zoo_registry.catalog import Listed
     from zoo_registry.entries import ClipSpec, Weights
-
-_NON_COMMERCIAL = re.compile(r"(^|[^a-z])nc([^a-z]|$)|non-?commercial", re.IGNORECASE)
 
 
 def load_by_name(
@@ -182,16 +180,6 @@ def _classes(listed: Listed, weights: Weights | None, *, needed: bool) -> int | 
             hint=f"zoo.load({listed.name!r}, num_classes=...)",
         )
     return 1  # of a head that is thrown away
-
-
-def is_non_commercial(licence: str | None) -> bool:
-    """Whether a licence, by its SPDX identifier or in words, forbids commercial use.
-
-    Example:
-        >>> is_non_commercial("cc-by-nc-4.0"), is_non_commercial("apache-2.0"), is_non_commercial(None)
-        (True, False, False)
-    """
-    return licence is not None and _NON_COMMERCIAL.search(licence) is not None
 
 
 def _say_licence(listed: Listed, weights: Weights) -> None:

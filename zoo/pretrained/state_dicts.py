@@ -57,8 +57,8 @@ def read_published(uri: str) -> Published:
                 "its weights fit no network that is not",
                 hint="start from the model as it was before compression",
             )
-        state = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256)
-        return Published(state, fetched.uri, manifest.weights.sha256)
+        ours = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256)
+        return Published(ours, fetched.uri, manifest.weights.sha256)
     state, sha256 = read_checkpoint(fetched.path)
     return Published(state, fetched.uri, sha256)
 

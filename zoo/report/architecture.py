@@ -26,7 +26,7 @@ def diagram(module: Module, example: tuple[Tensor, ...], path: Path) -> Path:
     Args:
         module: any network.
         example: inputs as it is called with, on its device. Batch 1 is enough.
-        path: the PNG to write.
+        path: the PNG or SVG to write.
 
     Returns:
         `path`.

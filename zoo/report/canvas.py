@@ -26,6 +26,8 @@ _STYLE: Any = {  # its keys are one long Literal in matplotlib's stubs
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,  # a file name with dollar signs is not a formula
+    "svg.hashsalt": "zoo",  # repeatable names inside an SVG
+    "svg.fonttype": "none",  # text that can be searched
     "axes.edgecolor": LINE,
     "axes.labelcolor": MUTED,
     "axes.titlesize": 9,
@@ -39,7 +41,7 @@ _STYLE: Any = {  # its keys are one long Literal in matplotlib's stubs
 
 @contextmanager
 def sheet(path: Path, width: float, height: float, *, layout: Any = None) -> Iterator[Figure]:
-    """Give a blank figure, and write it as PNG when the block ends well.
+    """Give a blank figure, and write it when the block ends well: as SVG where the file is called so, else as PNG.
 
     Args:
         path: the file; its folder is made. It appears whole or not at all.
@@ -58,7 +60,10 @@ def sheet(path: Path, width: float, height: float, *, layout: Any = None) -> Ite
         FigureCanvasAgg(figure)
         yield figure
         try:
-            figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+            if path.suffix == ".svg":
+                figure.savefig(partial, format="svg", metadata={"Date": None})
+            else:
+                figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)

@@ -1,0 +1,108 @@
+"""What a network costs: parameters, multiply-adds and activations. Counted on tensors without memory, so in no time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo_registry.errors import PluginError
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from zoo_registry.catalog import Listed
+
+_LAYERS = frozenset({"convolution", "_convolution", "addmm", "mm", "bmm", "linear", "baddbmm"})
+"""Operators of convolutions and linear layers."""
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What one forward pass over one sample costs.
+
+    Attributes:
+        parameters: how many numbers the network learned.
+        gmacs: billions of multiply-adds, of convolutions, linear layers and attention.
+        activations: numbers that convolutions and linear layers give, which is what memory and time follow more than
+            multiply-adds (Dollár et al. 2021, "Fast and Accurate Model Scaling").
+    """
+
+    parameters: int
+    gmacs: float
+    activations: int
+
+
+def complexity(module: Module, example: Sequence[Tensor]) -> Complexity:
+    """Count what one forward pass costs.
+
+    Args:
+        module: any network; its mode is left as it was.
+        example: inputs of one sample, on its device; the meta device does.
+
+    Example:
+        >>> layer = torch.nn.Conv3d(3, 8, 3, padding=1, device="meta")
+        >>> cost = complexity(layer, (torch.zeros(1, 3, 4, 16, 16, device="meta"),))
+        >>> cost.parameters, round(cost.gmacs * 1e9), cost.activations    # 8 x 4 x 16 x 16 numbers of 3 x 27 products
+        (656, 663552, 8192)
+    """
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as flops, _Activations() as activations:
+            module(*example)
+    finally:
+        module.train(training)
+    count = sum(parameter.numel() for parameter in module.parameters())
+    return Complexity(count, flops.get_total_flops() / 2e9, activations.count)
+
+
+def without_memory(listed: Listed, num_classes: int = 400) -> tuple[Module, tuple[Tensor, ...]]:
+    """A model of the catalogue and inputs of one sample at its own clip spec, both on the meta device.
+
+    Raises:
+        MissingExtra: packages that the model wants are not installed.
+        PluginError: it cannot be built without memory, or takes something that no spec describes.
+    """
+    from zoo.build import build
+
+    entry = listed.model
+    provided = {
+        "num_classes": num_classes, "labels": (), "inputs": entry.inputs, "clip": entry.clip, "audio": entry.audio,
+    }  # fmt: skip
+    with torch.device("meta"):
+        return build(listed, {}, provided, load_weights=lambda *_: None), _inputs(listed)
+
+
+def _inputs(listed: Listed) -> tuple[Tensor, ...]:
+    """Inputs of one sample as the entry's clip and audio specs say, on the device in force."""
+    entry = listed.model
+    known: dict[str, Tensor] = {}
+    if entry.clip is not None:
+        known["clip_bcthw"] = torch.empty(1, len(entry.clip.mean), entry.clip.frames, *entry.clip.height_width)
+    if entry.audio is not None:
+        known["audio_bcn"] = torch.empty(1, entry.audio.channels, entry.audio.samples)
+    if unknown := [key for key in entry.inputs if key not in known]:
+        raise PluginError(f"{listed.name} takes {', '.join(unknown)}, whose shape its clip and audio specs do not say")
+    return tuple(known[key] for key in entry.inputs)
+
+
+class _Activations(TorchDispatchMode):
+    """Adds up the sizes of what convolutions and linear layers give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ in _LAYERS:
+            self.count += result.numel()
+        return result
