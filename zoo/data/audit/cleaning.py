@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.data.audit.findings import MOST_HONEST, Place
+from zoo.data.audit.manifest_rows import Row, check_sayable, in_csv, row_of
 from zoo.data.audit.spans import label_names
 from zoo_registry.errors import DataError, Location
 
@@ -25,16 +26,8 @@ REMOVED = ("unreadable", "mismatch", "black", "contradiction", "leak", "duplicat
 
 CSV, JSON_LINES = "cleaned.csv", "cleaned.jsonl"
 
-_PATHS = frozenset({"clip_bcthw", "mask_bthw"})
-_COLUMNS = {
-    "label_b": "label",
-    "label_bk": "labels",
-    "value_b": "value",
-    "clip_bcthw": "target",
-    "mask_bthw": "mask",
-    "boxes_n4": "boxes",
-}
-"""Targets that a manifest can say, and where; those of `_PATHS` are films."""
+_ORDER = ("path", "label", "labels", "value", "values", "target", "mask", "boxes")
+"""Columns in this order, then those of values with names, then the span and the split."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +66,24 @@ def emptied(audit: Audit, out: Sequence[LeftOut]) -> list[tuple[str, str]]:
     return [(split, label) for (split, label), count in gone.items() if count >= audit.counts[label][split]]
 
 
+def other_classes(splits: Mapping[str, Split], out: Sequence[LeftOut]) -> list[str]:
+    """The classes of the cleaned manifest, where they are not those of the data; empty where nothing changes.
+
+    A manifest has the classes that its training samples name, in alphabetical order.
+    """
+    train = splits.get("train")
+    if train is None or not train.labels:
+        return []
+    gone = {each.place.index for each in out if each.place.split == train.name}
+    names = {
+        name
+        for index, sample in enumerate(train.samples)
+        if index not in gone
+        for name in label_names(sample.targets, train.labels)
+    }
+    return sorted(names) if names and sorted(names) != list(train.labels) else []
+
+
 def write_cleaned(folder: Path, splits: Mapping[str, Split], out: Sequence[LeftOut], *, force: bool = False) -> Path:
     """Write a manifest of what is left, for the source `manifest`.
 
@@ -92,19 +103,20 @@ def write_cleaned(folder: Path, splits: Mapping[str, Split], out: Sequence[LeftO
     check_sayable(splits)
     gone = {(each.place.split, each.place.index) for each in out}
     rows = [
-        _row(split, index, folder)
+        row_of(sample, split, folder)
         for split in splits.values()
-        for index in range(len(split))
+        for index, sample in enumerate(split.samples)
         if (split.name, index) not in gone
     ]
     if not rows:
         raise DataError("nothing is left for a cleaned manifest", where=Location(str(folder)))
-    in_csv = all(map(_fits_csv, rows))
-    path = folder / (CSV if in_csv else JSON_LINES)
+    as_csv = all(map(in_csv, rows))
+    path, other = (folder / CSV, folder / JSON_LINES) if as_csv else (folder / JSON_LINES, folder / CSV)
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(_csv(rows) if in_csv else _json_lines(rows), encoding="utf-8", newline="")
+    partial.write_text(_csv(rows) if as_csv else _json_lines(rows), encoding="utf-8", newline="")
     os.replace(partial, path)
+    other.unlink(missing_ok=True)  # of an earlier check
     return path
 
 
@@ -120,61 +132,18 @@ def refuse_overwriting(folder: Path, *, force: bool) -> None:
             raise DataError("it is there already", where=Location(str(path)), hint=hint)
 
 
-def check_sayable(splits: Mapping[str, Split]) -> None:
-    """See that a manifest can say what the samples are.
-
-    Raises:
-        DataError: it cannot.
-    """
-    for split in splits.values():
-        more = {key for sample in split.samples for key in sample.targets} - _COLUMNS.keys()
-        inside = any(not isinstance(sample.media, str) for sample in split.samples)
-        if more or inside:
-            what = f"has {', '.join(sorted(more))}" if more else "has films inside other files"
-            raise DataError(
-                f"the {split.name} split {what}, which a manifest cannot say",
-                hint="leave out --fix; the JSON names every finding's samples by split and index",
-            )
-
-
-def _row(split: Split, index: int, folder: Path) -> dict[str, Any]:
-    """A line of the manifest, as JSON has it."""
-    sample = split.samples[index]
-    row: dict[str, Any] = {"path": _path(str(sample.media), folder)}
-    for key, value in sample.targets.items():
-        if key in ("label_b", "label_bk"):
-            labels = list(label_names({key: value}, split.labels))
-            value = labels if key == "label_bk" else labels[0]
-        elif key in _PATHS:
-            value = _path(str(value), folder)
-        row[_COLUMNS[key]] = value.tolist() if hasattr(value, "tolist") else value
-    row |= {name: value for name in ("start", "end") if (value := getattr(sample, name)) is not None}
-    return row | {"split": split.name}
-
-
-def _path(media: str, folder: Path) -> str:
-    """Relative to the manifest where the file lies below its folder, so that both can be moved; else absolute."""
-    absolute = os.path.abspath(media.removeprefix("file:"))
-    beside = os.path.abspath(folder)
-    return os.path.relpath(absolute, beside) if absolute.startswith(beside + os.sep) else absolute
-
-
-def _fits_csv(row: Mapping[str, Any]) -> bool:
-    """A CSV file is read line by line, its fields without the blanks around them, labels cut at semicolons."""
-    texts = [value for value in (*row.values(), *row.get("labels", ())) if isinstance(value, str)]
-    whole = all(text.isprintable() and text == text.strip() and text for text in texts)
-    return whole and "boxes" not in row and not any(";" in label for label in row.get("labels", ()))
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    order = ("path", *dict.fromkeys(_COLUMNS.values()), "start", "end", "split")
+def _csv(rows: Sequence[Row]) -> str:
+    there = {name: None for row in rows for name in row}
+    last = ("start", "end", "split")
+    named = [name for name in there if name not in (*_ORDER, *last)]
     text = io.StringIO()
-    writer = csv.DictWriter(text, [name for name in order if any(name in row for row in rows)], lineterminator="\n")
+    writer = csv.DictWriter(text, [name for name in (*_ORDER, *named, *last) if name in there], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({**row, "labels": ";".join(row["labels"])} if "labels" in row else row)
+        lists = {name: ";".join(map(str, row[name])) for name in ("labels", "values") if name in row}
+        writer.writerow(row | lists)
     return text.getvalue()
 
 
-def _json_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+def _json_lines(rows: Sequence[Row]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)

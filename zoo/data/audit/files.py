@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.audit.cleaning import check_sayable, refuse_overwriting, write_cleaned
+from zoo.data.audit.cleaning import refuse_overwriting, write_cleaned
+from zoo.data.audit.manifest_rows import check_sayable
 
 if TYPE_CHECKING:
     from zoo.data.audit.audit import Audit
