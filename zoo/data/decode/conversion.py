@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from zoo.data.clips.views import View, placement_of
 from zoo.data.decode.film import undecodable
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LARGEST_CLIP = 2 * 1024**3
 """Bytes of a scaled clip; a film that needs more is taken for a broken header."""
+
+FILTERS = {name.lower(): Interpolation[name] for name in ("BILINEAR", "BICUBIC", "AREA", "POINT")}
+"""swscale's filters by the names that clip specs use; `point` is for masks, whose classes are not to be mixed."""
 
 Picture = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Red, green and blue of an upright frame, uint8 (height, width) each; views on the memory of the decoder."""
@@ -42,9 +45,10 @@ def rgb_picture(frame: VideoFrame, orientation: Orientation, scaled: tuple[int, 
         interpolation: swscale's name of the filter, in lower case.
     """
     height, width = orientation.exchange(*scaled)
-    planar = (height, width) != (frame.height, frame.width)
-    converted = _reformatter(frame.format.name, frame.width, frame.height, width, height, interpolation).reformat(
-        frame, width, height, "gbrp" if planar else "rgb24", interpolation=interpolation.upper(), threads=1
+    stored = frame.format.name, frame.height, frame.width
+    planar = (height, width) != stored[1:]
+    converted = _reformatter(*stored, height, width, interpolation).reformat(
+        frame, width, height, "gbrp" if planar else "rgb24", interpolation=FILTERS[interpolation], threads=1
     )
     red, green, blue = _planes(converted) if planar else _channels(converted)
     return orientation.upright(red), orientation.upright(green), orientation.upright(blue)
@@ -59,8 +63,9 @@ def _reformatter(*conversion: object) -> VideoReformatter:
 
 def _planes(frame: VideoFrame) -> Picture:
     """Of a gbrp frame, whose planes are green, blue and red, without the padding of their lines."""
+    height, width = frame.height, frame.width
     green, blue, red = (
-        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, :width]
         for plane in frame.planes
     )
     return red, green, blue

@@ -8,9 +8,9 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -159,12 +159,12 @@ class Film:
     deadline: float = math.inf
     _packets: Iterator[Packet[VideoStream]] | None = None
 
-    @property
+    @cached_property
     def reorders(self) -> bool:
         """Whether packets get their times from the order of their pictures; see `zoo.data.decode.mpeg4`."""
         return self.container.format.name == "avi" and self.video.codec_context.name == mpeg4.CODEC
 
-    @property
+    @cached_property
     def has_clock(self) -> bool:
         """Whether packets say when they are displayed; AVI knows only the order in which they are stored."""
         return self.container.format.name != "avi" or self.reorders
@@ -237,17 +237,20 @@ class Film:
             raise undecodable(self.path, limit, hint="`data.time_limit` is what a film may take")
 
     def _read(self) -> Iterator[Packet[VideoStream]]:
-        packets = filter(self._holds_data, self.container.demux(self.video))
+        packets = self._with_pictures()
         return mpeg4.in_display_order(packets, self.video) if self.reorders else packets
 
-    def _holds_data(self, packet: Packet[VideoStream]) -> bool:
-        """Whether there is something to decode; PyAV ends every stream with a packet of nothing, without a time."""
-        strict = self.video.codec_context.name in _MENDING
-        least = SMALLEST_PACKET if strict else 1
-        if packet.size < least and packet.dts is not None and self.container.format.name != "avi":
-            seconds = float(packet.dts * packet.time_base) - self.timeline.origin
-            raise undecodable(self.path, f"a packet at {seconds:.2f} s holds no picture")
-        return packet.size > 0
+    def _with_pictures(self) -> Iterator[Packet[VideoStream]]:
+        """Packets that hold something to decode; PyAV ends every stream with a packet of nothing, without a time."""
+        least = SMALLEST_PACKET if self.video.codec_context.name in _MENDING else 1
+        fills_gaps = self.container.format.name == "avi"
+        for packet in self.container.demux(self.video):
+            size = packet.size
+            if size < least and packet.dts is not None and not fills_gaps:
+                seconds = float(packet.dts * packet.time_base) - self.timeline.origin
+                raise undecodable(self.path, f"a packet at {seconds:.2f} s holds no picture")
+            if size:
+                yield packet
 
 
 def undecodable(path: str | os.PathLike[str], reason: str, hint: str | None = None) -> UndecodableMedia:
@@ -342,17 +345,18 @@ def _open_container(media: Media, decoder: Decoder = Decoder(), quick: bool = Tr
         source = f"file:{media_name(media)}"
     else:
         source = io.BytesIO(media) if isinstance(media, bytes) else media
-    if quick and _is_mp4(source):
+    kind = _format_in(source)
+    if quick and kind == "mp4":
         options = _OPEN_OPTIONS | _MP4_OPTIONS
         with suppress(ValueError):  # another format whose first bytes happen to be those of an MP4
-            container = _av_open(source, options, stream_options=_MP4_STREAMS, **device)
+            container = _av_open(source, options, format=kind, stream_options=_MP4_STREAMS, **device)
             films = container.streams.video
             if len(films) == 1 and films[0].duration is not None:
                 return container
             container.close()  # a fragmented file, or several films in one: packets have to say what is in it
     if not isinstance(source, str):
         source.seek(0)
-    return _av_open(source, _OPEN_OPTIONS, **device)
+    return _av_open(source, _OPEN_OPTIONS, format=kind, **device)
 
 
 def _av_open(source: Any, options: dict[str, str], **more: Any) -> InputContainer:
@@ -360,16 +364,27 @@ def _av_open(source: Any, options: dict[str, str], **more: Any) -> InputContaine
     return container
 
 
-def _is_mp4(source: str | BinaryIO) -> bool:
-    """By its first bytes; a file that cannot be read is for FFmpeg to complain about."""
+def _format_in(source: str | BinaryIO) -> str | None:
+    """FFmpeg's name of a format that the first bytes tell, so that it need not try them all; None for the others.
+
+    A file that cannot be read is for FFmpeg to complain about.
+    """
     try:
-        with open(source.removeprefix("file:"), "rb") if isinstance(source, str) else nullcontext(source) as file:
+        with _bytes_of(source) as file:
             file.seek(0)
             header = file.read(12)
             file.seek(0)
     except OSError:
-        return False
-    return header[4:8] == b"ftyp"
+        return None
+    if header[4:8] == b"ftyp":
+        return "mp4"
+    return "avi" if header[:4] == b"RIFF" and header[8:] == b"AVI " else None
+
+
+def _bytes_of(source: str | BinaryIO) -> AbstractContextManager[Any]:
+    if isinstance(source, str):
+        return open(source.removeprefix("file:"), "rb", buffering=0)
+    return nullcontext(source)
 
 
 def _reason(media: Media, error: FFmpegError) -> str:
@@ -487,10 +502,10 @@ def _refuse_cut_off(film: Film) -> None:
             raise undecodable(film.path, f"it is cut off: {size:,} bytes, of at least {last.pos + last.size:,}")
     # Only in AVI: the frames that an MP4 counts may be more than its edit list shows.
     rate, base, duration = video.average_rate, video.time_base, video.duration
-    is_avi = film.container.format.name == "avi"
-    if is_avi and rate and base and duration and video.frames / rate > duration * base + 1:
-        held, promised = float(duration * base), float(video.frames / rate)
-        raise undecodable(film.path, f"it is cut off: {held:.1f} s, of {promised:.1f} s")
+    if film.container.format.name == "avi" and rate and base and duration:
+        held, promised = duration * float(base), video.frames / float(rate)
+        if promised > held + 1:
+            raise undecodable(film.path, f"it is cut off: {held:.1f} s, of {promised:.1f} s")
 
 
 @lru_cache(maxsize=4096)

@@ -30,6 +30,9 @@ REORDERED = 16
 WORTH_A_SEEK = 4
 """Frames. A keyframe that follows sooner is reached by decoding on."""
 
+WORTH_A_FLUSH = 2
+"""Packets nobody needs in front of a keyframe: for fewer the decoder is not emptied and set up anew."""
+
 LONGEST_STRETCH = 500
 """Frames whose packets are held in memory at once, as far as the film can be searched for the next ones."""
 
@@ -124,19 +127,45 @@ def _decoded(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
 def _wanted_frames(film: Film, packets: Sequence[Packet[VideoStream]], stamps: Sequence[int]) -> Iterator[VideoFrame]:
     """One frame for each of the ascending time stamps; ends early at one that does not come out of the decoder.
 
-    Frames that are neither wanted nor referred to are not decoded, nor is anything behind the last wanted packet.
+    Frames that are neither wanted nor referred to are not decoded, nor is what lies between a wanted one and the
+    next keyframe.
     """
     wanted = frozenset(stamps)
-    last = max(at for at, packet in enumerate(packets) if packet.pts in wanted)
     answered = 0
-    for frame in _sound(film, _decode(film, packets[: last + 1], wanted)):
-        if frame.pts is None or frame.pts > stamps[answered]:
-            return
-        while answered < len(stamps) and frame.pts == stamps[answered]:
-            yield frame
-            answered += 1
-        if answered == len(stamps):
-            return
+    for run in _runs(packets, wanted):
+        for frame in _sound(film, _decode(film, run, wanted)):
+            if frame.pts is None or frame.pts > stamps[answered]:
+                return
+            while answered < len(stamps) and frame.pts == stamps[answered]:
+                yield frame
+                answered += 1
+            if answered == len(stamps):
+                return
+        film.video.codec_context.flush_buffers()
+
+
+def _runs(packets: Sequence[Packet[VideoStream]], wanted: frozenset[int]) -> Iterator[Sequence[Packet[VideoStream]]]:
+    """The packets up to the last wanted one, without those that only lead up to a keyframe where decoding can begin.
+
+    It cannot begin there for a picture that is displayed before the keyframe: it may refer to what is before it.
+
+    Args:
+        packets: in decoding order, the first one of a keyframe.
+        wanted: the time stamps of some of them.
+    """
+    keys = [at for at, packet in enumerate(packets) if at and packet.is_keyframe and packet.size > PLACEHOLDER]
+    begin = needed = 0
+    for key, following in zip([0, *keys], [*keys, len(packets)], strict=True):
+        own = [at for at in range(key, following) if packets[at].pts in wanted]
+        if not own:
+            continue
+        first = min(packets[at].pts or 0 for at in own)
+        if key - needed >= WORTH_A_FLUSH and first >= (packets[key].pts or 0):
+            if needed:
+                yield packets[begin:needed]
+            begin = key
+        needed = own[-1] + 1
+    yield packets[begin:needed]
 
 
 def _shown_frames(
@@ -238,15 +267,15 @@ def _packets_for(film: Film, first: float, last: float, earlier: float = 0.0) ->
 
 def _packets_until(film: Film, last: float) -> list[Packet[VideoStream]]:
     """Packets from where the film stands, until none that is displayed by `last` can follow."""
-    base = float(film.video.time_base or 0)
+    base, has_clock = float(film.video.time_base or 0), film.has_clock
     packets: list[Packet[VideoStream]] = []
     beyond = 0
     for packet in film.packets():
         packets.append(packet)
         if len(packets) % 64 == 0:
             film.check_time()
-        if film.has_clock and packet.dts is not None:
-            if packet.dts * base > last:
+        if has_clock and (decoded := packet.dts) is not None:
+            if decoded * base > last:
                 break  # nothing is displayed before it is decoded
             continue
         stamp = film.stamp(packet)

@@ -11,7 +11,7 @@ Source: ISO/IEC 14496-2, 6.2.5 (the header of a video object plane) and 6.1.3.6 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from av.bitstream import BitStreamFilterContext
@@ -44,18 +44,21 @@ def in_display_order(packets: Iterable[Packet[VideoStream]], stream: VideoStream
     unpack: BitStreamFilterContext | None = None
     held: list[Packet[VideoStream]] = []  # a picture, and the B-pictures behind it
     for packet in packets:
-        if unpack is None and bytes(packet).count(_PICTURE) > 1:
+        data = bytes(packet)
+        if unpack is None and data.count(_PICTURE) > 1:
             unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
-        for single in [packet] if unpack is None else unpack.filter(packet):
-            kind = _kind(single)
+        for single in (packet,) if unpack is None else unpack.filter(packet):
+            kind = _kind(data if single is packet else bytes(single))
             if kind is None or single.dts is None:
                 continue  # the picture before it stays on display
             if held and kind != _B_PICTURE:
-                yield from _timed(held, late)
+                _set_times(held, late)
+                yield from held
                 held = []
             held.append(single)
     if held:
-        yield from _timed(held, late)
+        _set_times(held, late)
+        yield from held
 
 
 def _places_late(stream: VideoStream) -> int:
@@ -63,18 +66,17 @@ def _places_late(stream: VideoStream) -> int:
     return int(len(index) > 1 and index[1].size < PLACEHOLDER)
 
 
-def _timed(group: list[Packet[VideoStream]], late: int) -> Iterator[Packet[VideoStream]]:
-    places = [max(0, packet.dts - late) for packet in group if packet.dts is not None]
-    for packet, place in zip(group, places, strict=True):
-        packet.dts = place - 1
-        packet.pts = place - 1
+def _set_times(group: Sequence[Packet[VideoStream]], late: int) -> None:
+    """Give a picture, and the B-pictures behind it, the times at which they are displayed."""
+    place = 0
+    for packet in group:
+        place = max(0, (packet.dts or 0) - late)
+        packet.dts = packet.pts = place - 1
     # Placeholders may lie between: the first picture follows the last of its B-pictures.
-    group[0].pts = places[-1]
-    yield from group
+    group[0].pts = place
 
 
-def _kind(packet: Packet[VideoStream]) -> int | None:
+def _kind(data: bytes) -> int | None:
     """The coding type of the picture in a packet, None where there is none."""
-    data = bytes(packet)
     at = data.find(_PICTURE)
     return None if at < 0 or len(data) - at < PLACEHOLDER - 1 else data[at + len(_PICTURE)] >> 6
