@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from zoo.recipe import LoadedRecipe, dump, load_recipe
+from zoo.recipe import LoadedRecipe, dump, explain, load_recipe
 from zoo.recipe.slots import OPTIMIZERS, SCHEDULES
 from zoo.runner.schedule import Schedule
 from zoo_registry.catalog import Catalog
@@ -105,10 +105,28 @@ def test_null_goes_back_to_the_default(load: Load, write: Write) -> None:
 
 
 def test_another_name_drops_what_was_inherited_beside_it(load: Load, write: Write) -> None:
-    write("parent.yaml", "zoo: 1\ntask: sorting\nmodel: {name: small, weights: k400, params: {width: 32}}\n")
-    write("child.yaml", "extends: parent.yaml\nmodel: {name: large, params: {dropout: 0.1}}\n")
-    model = load("child.yaml").schema.model
-    assert (model.name, model.weights, model.params) == ("lab/large", None, {"dropout": 0.1})
+    write(
+        "parent.yaml",
+        "zoo: 1\ntask: sorting\n"
+        "model: {name: small, weights: k400, params: {width: 32}, freeze: {until: stage2}}\n"
+        "optim: {name: adamw, layer_decay: 0.75, decay_norms_and_biases: false}\n",
+    )
+    write("child.yaml", "extends: parent.yaml\nmodel: {name: large, params: {dropout: 0.1}}\noptim: sgd\n")
+    recipe = load("child.yaml", "run.epochs=0").schema
+    model = recipe.model
+    assert (model.name, model.weights, model.params, model.freeze) == ("lab/large", None, {"dropout": 0.1}, None)
+    assert (recipe.optim.layer_decay, recipe.optim.decay_norms_and_biases) == (None, True)
+
+
+def test_what_is_frozen_is_inherited_changed_and_set_back(load: Load, write: Write) -> None:
+    write("parent.yaml", "zoo: 1\ntask: sorting\nmodel: {name: small, freeze: {until: stage2}}\n")
+    write("child.yaml", "extends: parent.yaml\nmodel: {name: lab/small, params: {width: 32}}\n")
+    assert load("child.yaml").schema.model.freeze.until == "stage2"
+    assert load("child.yaml", "model.freeze.until=stem").schema.model.freeze.until == "stem"
+    assert load("child.yaml", "model.freeze=null").schema.model.freeze is None
+    changed = load("child.yaml", "model.freeze.until=stem")
+    assert "    until: stem" in explain(changed)
+    assert str(changed.origins["model", "freeze", "until"]) == "--set model.freeze.until=stem"
 
 
 def test_the_same_name_written_in_full_drops_nothing(load: Load, write: Write) -> None:
