@@ -15,6 +15,7 @@ from zoo_registry.errors import (
     ArtefactError,
     DataError,
     NameProblem,
+    ParameterError,
     PluginError,
     Problem,
     UndecodableMedia,
@@ -271,6 +272,8 @@ def load(
         >>> load("torchvision/r3d_18", pretrained=False).clip.frames    # doctest: +SKIP
         16
     """
+    if num_classes is not None and num_classes < 1:
+        raise ParameterError(f"num_classes is {num_classes}, a head has at least one output")
     text = os.fspath(reference)
     kind = "path" if isinstance(reference, os.PathLike) else reference_kind(text)
     if kind == "name":
@@ -324,10 +327,21 @@ def _neither_name_nor_folder(text: str, error: NameProblem) -> ZooError:
         return ArtefactError(f"the run {text} left no model", hint=f"zoo run --resume {text} goes on with it")
     if folder.is_dir():
         return ArtefactError(f"the folder {text} holds no model", hint="give the folder of a run, or its model folder")
-    if "/" not in text:
+    if "/" not in text or _is_model(text.partition(".")[0]):  # it is the tag that nobody knows
         return error
     problem = error.problems[0]
     return type(error)(f"{problem.message}, and there is no folder {text}", hint=problem.hint)
+
+
+def _is_model(name: str) -> bool:
+    """Whether the catalogue has a model of that name."""
+    from zoo_registry.catalog import catalog
+
+    try:
+        catalog().resolve("model", name)
+    except NameProblem:
+        return False
+    return True
 
 
 def _holds_model(folder: Path) -> bool:
