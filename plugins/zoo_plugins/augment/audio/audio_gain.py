@@ -9,8 +9,8 @@ import torch
 from torch import Generator
 
 from zoo_plugins.augment.audio.sound import sound_of, with_sound
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import Range
-from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment, Batch
 
 Decibels = Annotated[float, Range(ge=-120, le=60)]
@@ -43,6 +43,4 @@ def audio_gain(*, db: tuple[Decibels, Decibels] = (-6.0, 6.0), p: Annotated[floa
     Raises:
         ParameterError: a pair in the wrong order; when used on batches without sound.
     """
-    if db[0] > db[1]:
-        raise ParameterError(f"db goes from {db[0]} down to {db[1]}", hint=f"write db: [{db[1]}, {db[0]}]")
-    return AudioGain(db, p)
+    return AudioGain(in_order("db", *db), p)

@@ -9,8 +9,8 @@ import torch
 from torch import Generator
 
 from zoo_plugins.augment.audio.sound import sound_of, with_sound
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import Range
-from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment, Batch
 
 Decibels = Annotated[float, Range(ge=-60, le=120)]
@@ -48,8 +48,4 @@ def audio_noise(
     Raises:
         ParameterError: a pair in the wrong order; when used on batches without sound.
     """
-    if snr_db[0] > snr_db[1]:
-        raise ParameterError(
-            f"snr_db goes from {snr_db[0]} down to {snr_db[1]}", hint=f"write snr_db: [{snr_db[1]}, {snr_db[0]}]"
-        )
-    return AudioNoise(snr_db, p)
+    return AudioNoise(in_order("snr_db", *snr_db), p)

@@ -55,7 +55,7 @@ def audio_shift(
     *,
     audio: Provided[AudioSpec | None] = None,
     part: Annotated[float, Range(gt=0, le=1)] | None = None,
-    seconds: Annotated[float, Range(gt=0)] | None = None,
+    seconds: Annotated[float, Range(gt=0, le=3600)] | None = None,
     fill: Fill = "silence",
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,
 ) -> Augment:

@@ -11,12 +11,14 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
-from zoo_plugins.augment.degradation.drawn import Degradation, in_order, uniform
+from zoo_plugins.augment.arithmetic import computed_in
+from zoo_plugins.augment.degradation.drawn import Degradation, uniform
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
 Kernel = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
-Factor = Annotated[float, Range(ge=1)]
+Factor = Annotated[float, Range(ge=1, le=1000)]
 
 
 def scale(frames_tchw: Tensor, size: tuple[int, int], kernel: Kernel) -> Tensor:
@@ -57,11 +59,10 @@ def downsample(clip_cthw: Tensor, factor: float, kernel: Kernel, up: Kernel) -> 
     """
     height, width = clip_cthw.shape[-2:]
     small = (max(1, math.floor(height / factor + 0.5)), max(1, math.floor(width / factor + 0.5)))
-    as_float = clip_cthw.is_floating_point()
-    frames = clip_cthw.transpose(0, 1)
-    blurred = scale(scale(frames if as_float else frames.float(), small, kernel), (height, width), up)
-    kept = blurred.clamp(0, 1) if as_float else blurred.round().clamp(0, 255).to(clip_cthw.dtype)
-    return kept.transpose(0, 1)
+    frames = clip_cthw.transpose(0, 1).to(computed_in(clip_cthw.dtype))
+    blurred = scale(scale(frames, small, kernel), (height, width), up)
+    kept = blurred.clamp(0, 1) if clip_cthw.is_floating_point() else blurred.round().clamp(0, 255)
+    return kept.to(clip_cthw.dtype).transpose(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

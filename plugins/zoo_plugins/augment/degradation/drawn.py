@@ -12,7 +12,6 @@ import torch
 from torch import Generator, Tensor
 
 from zoo_plugins.augment.geometry import CLIP
-from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Batch
 
 Drawn = TypeVar("Drawn")
@@ -67,13 +66,3 @@ def whole(count: int, low: int, high: int, generator: Generator) -> list[int]:
     """Whole numbers from low to high, both included."""
     values: list[int] = torch.randint(low, high + 1, (count,), generator=generator).tolist()
     return values
-
-
-def in_order(name: str, low: float, high: float) -> None:
-    """Check a range.
-
-    Raises:
-        ParameterError: it goes down.
-    """
-    if low > high:
-        raise ParameterError(f"{name} goes from {low:g} down to {high:g}", hint=f"write {name}: [{high:g}, {low:g}]")

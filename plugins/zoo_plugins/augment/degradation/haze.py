@@ -9,13 +9,14 @@ from typing import Annotated
 import torch
 from torch import Generator, Tensor
 
-from zoo_plugins.augment.degradation.drawn import Degradation, in_order, uniform
+from zoo_plugins.augment.degradation.drawn import Degradation, uniform
 from zoo_plugins.augment.photometric.passes import in_one_pass, top_of
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
 Part = Annotated[float, Range(ge=0, le=1)]
-Density = Annotated[float, Range(ge=0)]
+Density = Annotated[float, Range(ge=0, le=1000)]
 
 
 def haze(clip_cthw: Tensor, density: float, light: float, slope: float) -> Tensor:

@@ -12,8 +12,9 @@ from numpy import uint8
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from zoo_plugins.augment.degradation.drawn import Degradation, in_order, whole
+from zoo_plugins.augment.degradation.drawn import Degradation, whole
 from zoo_plugins.augment.degradation.on_cpu import as_bytes_on_cpu
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 

@@ -11,12 +11,13 @@ from typing import Annotated
 from torch import Generator, Tensor
 from torch.nn.functional import pad
 
-from zoo_plugins.augment.degradation.drawn import Degradation, in_order, uniform
+from zoo_plugins.augment.degradation.drawn import Degradation, uniform
 from zoo_plugins.augment.photometric.passes import in_one_pass
+from zoo_plugins.augment.ranges import Degrees, in_order
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
-Length = Annotated[float, Range(ge=1)]
+Length = Annotated[float, Range(ge=1, le=1000)]
 
 
 def line(length: float, angle: float) -> Mapping[tuple[int, int], float]:
@@ -96,7 +97,7 @@ class MotionBlur(Degradation[tuple[float, float]]):
 def random_motion_blur(
     *,
     length: tuple[Length, Length] = (3.0, 15.0),
-    angle: tuple[float, float] = (0.0, 180.0),
+    angle: tuple[Degrees, Degrees] = (0.0, 180.0),
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,
 ) -> Augment:
     """Blur clips along a straight line, all frames alike; target clips stay sharp.

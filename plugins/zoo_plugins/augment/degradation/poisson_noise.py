@@ -8,13 +8,14 @@ from typing import Annotated
 
 from torch import Generator, Tensor
 
-from zoo_plugins.augment.degradation.drawn import Degradation, in_order, log_uniform, uniform
+from zoo_plugins.augment.degradation.drawn import Degradation, log_uniform, uniform
 from zoo_plugins.augment.photometric.noise import PixelNoise
 from zoo_plugins.augment.photometric.passes import in_one_pass, top_of
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
-Photons = Annotated[float, Range(gt=0)]
+Photons = Annotated[float, Range(ge=0.001, le=1e9)]
 Part = Annotated[float, Range(ge=0, le=1)]
 
 

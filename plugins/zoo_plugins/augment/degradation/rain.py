@@ -10,13 +10,14 @@ from typing import Annotated
 import torch
 from torch import Generator, Tensor
 
-from zoo_plugins.augment.degradation.drawn import Degradation, in_order, uniform
+from zoo_plugins.augment.degradation.drawn import Degradation, uniform
 from zoo_plugins.augment.photometric.passes import in_one_pass, top_of
+from zoo_plugins.augment.ranges import Degrees, in_order
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
 Part = Annotated[float, Range(ge=0, le=1)]
-Pixels = Annotated[float, Range(gt=0)]
+Pixels = Annotated[float, Range(gt=0, le=1000)]
 
 _LIGHT = 0.9  # of white: a drop gathers the light of most of the sky
 _FARTHEST = 0.4  # how fast, long and opaque the farthest drops are, next to the nearest
@@ -126,7 +127,7 @@ def random_rain(
     *,
     drops: tuple[Pixels, Pixels] = (20.0, 80.0),
     speed: tuple[Pixels, Pixels] = (8.0, 24.0),
-    angle: tuple[float, float] = (-20.0, 20.0),
+    angle: tuple[Degrees, Degrees] = (-20.0, 20.0),
     length: tuple[Pixels, Pixels] = (6.0, 20.0),
     opacity: tuple[Part, Part] = (0.3, 0.7),
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,

@@ -11,18 +11,23 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import pad
 
-from zoo_plugins.augment.degradation.drawn import Degradation, in_order, log_uniform, whole
+from zoo_plugins.augment.degradation.drawn import Degradation, log_uniform, whole
 from zoo_plugins.augment.degradation.on_cpu import as_bytes_on_cpu
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import Packet, VideoCodecContext, VideoFrame
+
+Bitrate = Annotated[float, Range(ge=1, le=1_000_000)]
+"""kbit/s; FFmpeg's encoders count bits in 32-bit numbers, and a rate beyond those ended the process."""
 
 Encoder = Literal["libx264", "libx265", "mpeg4", "mpeg2video"]
 _DECODERS = {"libx264": "h264", "libx265": "hevc", "mpeg4": "mpeg4", "mpeg2video": "mpeg2video"}
 _WITH_CRF = ("libx264", "libx265")
+_LEAST = {"libx265": 16}  # pixels of a side: x265 opens with no less
 _OPTIONS = {
     # The same small clip came out of x264's macroblock tree in several ways (48x64: one call in ten).
     "libx264": {"preset": "veryfast", "mbtree": "0"},
@@ -46,37 +51,43 @@ class Rate:
 def video_codec(clip_cthw: Tensor, rate: Rate, encoder: Encoder = "libx264", fps: float = 25.0) -> Tensor:
     """The whole clip encoded as a film, in memory, and decoded again; YUV 4:2:0 of 8 bits in between.
 
-    Sides are made even, as 4:2:0 needs, by repeating the last row and column, which are cut off again.
+    Sides are made even, as 4:2:0 needs, and at least as long as the encoder wants them, by repeating the last row and
+    column; what was added is cut off again.
 
     Args:
         clip_cthw: RGB, uint8 0..255 or float 0..1.
         rate: how much the film may cost.
         encoder: FFmpeg's name.
         fps: frame rate of the film, which says what a bitrate is worth.
+
+    Raises:
+        ParameterError: the encoder cannot write such a film.
     """
 
     def encode_and_decode(frames_tchw: Tensor) -> Tensor:
         height, width = frames_tchw.shape[-2:]
-        even_tchw = (
-            pad(frames_tchw, [0, width % 2, 0, height % 2], mode="replicate")
-            if height % 2 or width % 2
-            else frames_tchw
-        )
+        below, beside = (max(side + side % 2, _LEAST.get(encoder, 2)) - side for side in (height, width))
+        if below or beside:
+            frames_tchw = pad(frames_tchw, [0, beside, 0, below], mode="replicate")
         pictures = [
             torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)[:, :height, :width]
-            for frame in _decoded(_encoded(even_tchw, rate, encoder, fps), encoder)
+            for frame in _decoded(_encoded(frames_tchw, rate, encoder, fps), encoder)
         ]
         return torch.stack(pictures)
 
     return as_bytes_on_cpu(clip_cthw, encode_and_decode)
 
 
-def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> Iterator[Packet[Any]]:
-    """The packets of a film, in decoding order."""
-    from av import VideoCodecContext, VideoFrame
+def _opened(height_width: tuple[int, int], rate: Rate, encoder: Encoder, fps: float) -> VideoCodecContext:
+    """An encoder that is ready to take pictures.
+
+    Raises:
+        ParameterError: it cannot write such a film.
+    """
+    from av import FFmpegError, VideoCodecContext
 
     context = VideoCodecContext.create(encoder, "w")
-    context.height, context.width = frames_tchw.shape[-2:]
+    context.height, context.width = height_width
     context.pix_fmt = "yuv420p"
     context.framerate = Fraction(fps).limit_denominator(1001)
     context.time_base = 1 / context.framerate
@@ -87,6 +98,24 @@ def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> I
     else:
         context.bit_rate = round((rate.bitrate or 0) * 1000)
     context.options = options
+    try:
+        context.open()
+    except FFmpegError as error:
+        raise ParameterError(
+            f"{encoder} cannot write films of {height_width[0]}x{height_width[1]} at {fps:g} frames a second "
+            f"(FFmpeg: {error.strerror})",
+            hint="it knows 24, 25, 30, 50 and 60 frames a second, and simple parts and multiples of these"
+            if encoder == "mpeg2video"
+            else "choose another codec or fps",
+        ) from error
+    return context
+
+
+def _encoded(frames_tchw: Tensor, rate: Rate, encoder: Encoder, fps: float) -> Iterator[Packet[Any]]:
+    """The packets of a film, in decoding order."""
+    from av import VideoFrame
+
+    context = _opened((frames_tchw.shape[-2], frames_tchw.shape[-1]), rate, encoder, fps)
     for number, picture_hwc in enumerate(frames_tchw.permute(0, 2, 3, 1).contiguous().numpy()):
         frame = VideoFrame.from_ndarray(picture_hwc, format="rgb24")
         frame.pts, frame.time_base = number, context.time_base
@@ -130,8 +159,8 @@ def random_video_codec(
     *,
     codec: Encoder = "libx264",
     crf: tuple[Annotated[int, Range(ge=0, le=51)], Annotated[int, Range(ge=0, le=51)]] | None = None,
-    bitrate: tuple[Annotated[float, Range(gt=0)], Annotated[float, Range(gt=0)]] | None = None,
-    fps: Annotated[float, Range(gt=0)] = 25.0,
+    bitrate: tuple[Bitrate, Bitrate] | None = None,
+    fps: Annotated[float, Range(ge=0.1, le=1000)] = 25.0,
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,
 ) -> Augment:
     """Encode whole clips as films, in memory, and decode them again; target clips stay clean.
@@ -148,8 +177,8 @@ def random_video_codec(
         p: probability for each sample.
 
     Raises:
-        ParameterError: both rates, none where one is needed, a pair in the wrong order, or an encoder that PyAV's
-            FFmpeg lacks.
+        ParameterError: both rates, none where one is needed, a pair in the wrong order, a frame rate that the encoder
+            cannot write, or an encoder that PyAV's FFmpeg lacks.
     """
     import av
 
@@ -167,4 +196,5 @@ def random_video_codec(
             f"the FFmpeg of PyAV {av.__version__} has no encoder {codec}",
             hint="choose another codec, or install the PyAV wheel from PyPI, which has it",
         )
+    _opened((64, 64), Rate(bitrate=bitrate[0]) if bitrate else Rate(crf=0), codec, fps)
     return VideoCodec(encoder=codec, crf=crf, bitrate=bitrate, fps=fps, p=p)

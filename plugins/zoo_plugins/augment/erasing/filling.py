@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
-from zoo_registry import ClipSpec, Range
+from zoo_plugins.augment.ranges import Fill
+from zoo_registry import ClipSpec
 from zoo_registry.errors import ParameterError
 
-Level = Annotated[float, Range(ge=0, le=255)]
-Value = Level | tuple[Level, Level, Level] | Literal["mean", "random"]
+Value = Fill | Literal["mean", "random"]
 """A grey, a colour, the mean that the model's preprocessing takes away, or noise around it; levels are 0..255, also
 for clips of floats."""
 

@@ -12,14 +12,13 @@ from torch import Generator, Tensor
 
 from zoo_plugins.augment.erasing.filling import Filling, Value, filling
 from zoo_plugins.augment.geometry import CLIP
+from zoo_plugins.augment.ranges import Ratio, in_order
 from zoo_registry import ClipSpec, Provided, Range
-from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment, Batch
 
 _ATTEMPTS = 10  # as torchvision: so many draws for a rectangle that fits into the picture, then nothing is erased
 
 Part = Annotated[float, Range(gt=0, le=1)]
-Ratio = Annotated[float, Range(gt=0)]
 Box = tuple[int, int, int, int]
 """Top, left, height, width in pixels."""
 
@@ -124,7 +123,6 @@ def random_erasing(
     Raises:
         ParameterError: a pair in the wrong order; `mean` or `random` without a clip spec.
     """
-    for name, (low, high) in {"scale": scale, "ratio": ratio}.items():
-        if low > high:
-            raise ParameterError(f"{name} goes from {low} down to {high}", hint=f"write {name}: [{high}, {low}]")
+    in_order("scale", *scale)
+    in_order("ratio", *ratio)
     return RandomErasing(p, scale, ratio, filling(value, clip), per_frame)

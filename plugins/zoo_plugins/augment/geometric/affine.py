@@ -11,13 +11,15 @@ from torch import Generator, Tensor
 
 from zoo_plugins.augment.geometric.stage import Border, Interpolation, PaddingMode, Stage, eyes, shifts, whole
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import Degrees, Fill, MaskFill, ShearDegrees, in_order
 from zoo_registry import Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment
 
 Pair = tuple[float, float]
+Shear = ShearDegrees | tuple[ShearDegrees, ShearDegrees] | tuple[ShearDegrees, ShearDegrees, ShearDegrees, ShearDegrees]
 Part = Annotated[float, Range(ge=0, le=1)]
-Factor = Annotated[float, Range(gt=0)]
+Factor = Annotated[float, Range(ge=0.001, le=1000)]
 
 
 @dataclass(frozen=True)
@@ -91,42 +93,29 @@ def span(name: str, value: float | Pair) -> Pair:
         ParameterError: a negative number, or a pair in the wrong order.
     """
     if isinstance(value, tuple):
-        return in_order(name, value)
+        return in_order(name, *value)
     if value < 0:
         raise ParameterError(f"{name} is {value}; one number is a range of both signs", hint=f"write {name}: {-value}")
     return -value, value
 
 
-def in_order(name: str, pair: Pair) -> Pair:
-    """A pair that goes upwards.
-
-    Raises:
-        ParameterError: it goes down.
-    """
-    if pair[0] > pair[1]:
-        raise ParameterError(
-            f"{name} goes from {pair[0]} down to {pair[1]}", hint=f"write {name}: [{pair[1]}, {pair[0]}]"
-        )
-    return pair
-
-
-def shears(value: float | Pair | tuple[float, float, float, float]) -> tuple[Pair, Pair]:
+def shears(value: Shear) -> tuple[Pair, Pair]:
     """Ranges along x and y from what torchvision's `shear` takes."""
     if isinstance(value, tuple) and len(value) == 4:
-        return in_order("shear", value[:2]), in_order("shear", value[2:])
+        return in_order("shear", *value[:2]), in_order("shear", *value[2:])
     return span("shear", value), (0.0, 0.0)
 
 
 def affine(
     *,
-    degrees: float | Pair,
+    degrees: Degrees | tuple[Degrees, Degrees],
     translate: tuple[Part, Part] = (0.0, 0.0),
     scale: tuple[Factor, Factor] = (1.0, 1.0),
-    shear: float | Pair | tuple[float, float, float, float] = 0.0,
+    shear: Shear = 0.0,
     interpolation: Interpolation = "bilinear",
-    fill: float | tuple[float, float, float] = 0.0,
+    fill: Fill = 0.0,
     padding_mode: PaddingMode = "constant",
-    mask_fill: int = 0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Turn, move, scale and shear at once around the middle of the picture, the same for every frame.
 
@@ -146,5 +135,5 @@ def affine(
         ParameterError: a range in the wrong order.
     """
     border = Border(padding_mode, fill, mask_fill)
-    draw = Affine(border, span("degrees", degrees), translate, in_order("scale", scale), *shears(shear))
+    draw = Affine(border, span("degrees", degrees), translate, in_order("scale", *scale), *shears(shear))
     return Warp((draw,), interpolation)

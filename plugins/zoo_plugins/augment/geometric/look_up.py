@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from zoo_plugins.augment.geometric.stage import Border, Interpolation, PaddingMode, Stage, eyes
+from zoo_plugins.augment.arithmetic import computed_in
+from zoo_plugins.augment.geometric.stage import Border, Interpolation, PaddingMode, Stage, eyes, whole
 
 _FLOATS_AT_ONCE = 600_000
 
@@ -70,8 +71,8 @@ def _pieces(planes_bphw: Tensor, size: tuple[int, int]) -> list[slice]:
 
 
 def _stored(pixels: Tensor, like: Tensor) -> Tensor:
-    """Mixed pixels in the type of the clip, rounded; they lie between those they are mixed from."""
-    if pixels.dtype == like.dtype or like.is_floating_point():
+    """Mixed pixels as the clip keeps them, bytes rounded; they lie between those they are mixed from."""
+    if like.is_floating_point():
         return pixels
     whole = pixels.add_(0.5)
     return whole.to(torch.int16) if like.device.type == "cpu" else whole  # int16 first: five times as fast on a CPU
@@ -84,10 +85,11 @@ def _points(stages: Sequence[Stage], clip_bcthw: Tensor, is_nearest: bool) -> tu
     y = torch.arange(height, device=device, dtype=torch.float32).view(1, -1, 1) + 0.5
     outsides: list[_Outside] = []
     pending_b33 = eyes(len(clip_bcthw))
-    total_b33 = eyes(len(clip_bcthw))
+    # The pixels' middles lie in this box, before the movements of `seen_b33`.
+    box_b4, seen_b33 = _middles(whole(len(clip_bcthw), (height, width))), eyes(len(clip_bcthw))
     for number, stage in reversed([*enumerate(stages)]):
-        pending_b33, total_b33 = stage.to_input_b33 @ pending_b33, stage.to_input_b33 @ total_b33
-        looks_outside = _looks_outside(total_b33, (height, width), stage.inside_b4, 0 if is_nearest else 0.5)
+        pending_b33, seen_b33 = stage.to_input_b33 @ pending_b33, stage.to_input_b33 @ seen_b33
+        looks_outside = _looks_outside(seen_b33, box_b4, stage.inside_b4, 0 if is_nearest else 0.5)
         if number == 0 or looks_outside:
             x, y = _moved(pending_b33, x, y)
             pending_b33 = eyes(len(clip_bcthw))
@@ -95,6 +97,7 @@ def _points(stages: Sequence[Stage], clip_bcthw: Tensor, is_nearest: bool) -> tu
                 x, y = (x - 0.5).round_().add_(0.5), (y - 0.5).round_().add_(0.5)
         if looks_outside:
             x, y, inside_bhw = _kept_inside(x, y, stage, is_nearest)
+            box_b4, seen_b33 = _middles(stage.inside_b4), eyes(len(clip_bcthw))
             if stage.border.padding_mode == "constant":
                 outsides.append(_Outside(inside_bhw, stage.border))
     return x, y, outsides[::-1]
@@ -108,12 +111,17 @@ def _keeps_whole_pixels(stage: Stage) -> bool:
     return bool(((matrices_b33 - eyes(len(matrices_b33))).abs() < 1e-6).all())
 
 
-def _looks_outside(matrices_b33: Tensor, size: tuple[int, int], inside_b4: Tensor, margin: float) -> bool:
-    """Whether a pixel of any sample may lie outside; the corners say it, as straight lines stay straight."""
-    height, width = size
-    x, y = (0.5, width - 0.5), (0.5, height - 0.5)
-    corners_34 = torch.tensor([[x[0], x[1], x[0], x[1]], [y[0], y[0], y[1], y[1]], [1] * 4], dtype=torch.float64)
-    points_b34 = matrices_b33 @ corners_34
+def _middles(pixels_b4: Tensor) -> Tensor:
+    """The box around the middles of the pixels of a box."""
+    return pixels_b4 + pixels_b4.new_tensor([0.5, 0.5, -0.5, -0.5])
+
+
+def _looks_outside(matrices_b33: Tensor, box_b4: Tensor, inside_b4: Tensor, margin: float) -> bool:
+    """Whether a point of a box, moved, may lie outside; the corners say it, as straight lines stay straight."""
+    x1, y1, x2, y2 = box_b4.unbind(1)
+    one = torch.ones_like(x1)
+    corners_b34 = torch.stack([x1, x2, x1, x2, y1, y1, y2, y2, one, one, one, one], 1).view(-1, 3, 4)
+    points_b34 = matrices_b33 @ corners_b34
     points_b24 = points_b34[:, :2] / points_b34[:, 2:]
     low_b2, high_b2 = points_b24.amin(2), points_b24.amax(2)
     least_b2, most_b2 = inside_b4[:, :2] + margin - 1e-6, inside_b4[:, 2:] - margin + 1e-6
@@ -169,7 +177,7 @@ def _nearest(planes_bphw: Tensor, x_bhw: Tensor, y_bhw: Tensor, moved_bphw: Tens
 
 def _bilinear(planes_bphw: Tensor, x_bhw: Tensor, y_bhw: Tensor) -> Tensor:
     height, width = planes_bphw.shape[-2:]
-    floats_bphw = planes_bphw if planes_bphw.is_floating_point() else planes_bphw.float()
+    floats_bphw = planes_bphw.to(computed_in(planes_bphw.dtype))
     grid_bhw2 = torch.stack([x_bhw * (2 / width) - 1, y_bhw * (2 / height) - 1], -1).to(floats_bphw.dtype)
     return grid_sample(floats_bphw, grid_bhw2, mode="bilinear", padding_mode="border", align_corners=False)
 

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from zoo_plugins.augment.geometric.stage import Border, Interpolation, PaddingMode, Stage, eyes, whole
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import Fill, MaskFill
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
@@ -71,9 +72,9 @@ def perspective(
     distortion_scale: Annotated[float, Range(ge=0, le=1)] = 0.5,
     p: Annotated[float, Range(ge=0, le=1)] = 0.5,
     interpolation: Interpolation = "bilinear",
-    fill: float | tuple[float, float, float] = 0.0,
+    fill: Fill = 0.0,
     padding_mode: PaddingMode = "constant",
-    mask_fill: int = 0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Draw the four corners towards the middle, each by itself, the same for every frame.
 

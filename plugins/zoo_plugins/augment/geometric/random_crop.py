@@ -10,6 +10,7 @@ from torch import Generator
 
 from zoo_plugins.augment.geometric.stage import Border, PaddingMode, Stage, shifts, whole
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import Fill, MaskFill
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment
@@ -41,9 +42,9 @@ def random_crop(
     *,
     clip: Provided[ClipSpec],
     padding: Annotated[int, Range(ge=0)] = 0,
-    fill: float | tuple[float, float, float] = 0.0,
+    fill: Fill = 0.0,
     padding_mode: PaddingMode = "constant",
-    mask_fill: int = 0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Cut a window of the clip's size at a random place of the canvas.
 

@@ -11,14 +11,13 @@ from torch import Generator
 
 from zoo_plugins.augment.geometric.stage import Stage, windows
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import Ratio, in_order
 from zoo_registry import ClipSpec, Provided, Range
-from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment
 
 _ATTEMPTS = 10  # as torchvision: so many draws for a window that fits into the picture, then the middle is taken
 
 Part = Annotated[float, Range(gt=0, le=1)]
-Ratio = Annotated[float, Range(gt=0)]
 Corners = tuple[int, int, int, int]
 """Top, left, height and width of a window in pixels."""
 
@@ -81,7 +80,6 @@ def random_resized_crop(
     Raises:
         ParameterError: a pair in the wrong order.
     """
-    for name, (low, high) in {"scale": scale, "ratio": ratio}.items():
-        if low > high:
-            raise ParameterError(f"{name} goes from {low} down to {high}", hint=f"write {name}: [{high}, {low}]")
+    in_order("scale", *scale)
+    in_order("ratio", *ratio)
     return Warp((RandomResizedCrop(clip.height_width, scale, ratio),), "bilinear")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from zoo_plugins.augment.arithmetic import computed_in
 from zoo_plugins.augment.geometric.look_up import fill_of, look_up
 from zoo_plugins.augment.geometric.stage import Interpolation, Stage
 
@@ -167,6 +168,8 @@ def _cut(matrices: Sequence[Matrix], stages: Sequence[Stage], row: int, resizing
     if any(abs(value - round(value)) > exact for value in (*x, *y)):
         return None
     at, to = (round(min(y)), round(min(x))), (round(max(y)), round(max(x)))
+    if at[0] == to[0] or at[1] == to[1]:  # at a smaller scale less than a pixel
+        return None
     return Cut(*at, to[0] - at[0], to[1] - at[1], upside_down=y[1] < y[0], mirrored=x[1] < x[0])
 
 
@@ -179,9 +182,8 @@ def resize(part_cthw: Tensor, size: tuple[int, int]) -> Tensor:
     if part_cthw.dtype == torch.uint8 and part_cthw.device.type == "cpu":
         frames_tchw = torch.stack(part_cthw.unbind(0), -1).permute(0, 3, 1, 2)
         return interpolate(frames_tchw, size=size, mode="bilinear", antialias=True).transpose(0, 1)
-    frames_tchw = part_cthw.transpose(0, 1)
-    if part_cthw.is_floating_point():
-        resized = interpolate(frames_tchw, size=size, mode="bilinear", antialias=True)
-        return resized.clamp_(0, 1).transpose(0, 1)  # weights add up to 1 but for rounding
-    resized = interpolate(frames_tchw.float(), size=size, mode="bilinear", antialias=True)  # CUDA resizes floats only
-    return resized.round_().clamp_(0, 255).to(part_cthw.dtype).transpose(0, 1)
+    frames_tchw = part_cthw.transpose(0, 1).to(computed_in(part_cthw.dtype))  # CUDA resizes floats only
+    resized = interpolate(frames_tchw, size=size, mode="bilinear", antialias=True)
+    # Weights add up to 1 but for rounding.
+    kept = resized.clamp_(0, 1) if part_cthw.is_floating_point() else resized.round_().clamp_(0, 255)
+    return kept.to(part_cthw.dtype).transpose(0, 1)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from zoo_plugins.augment.geometric.affine import Affine, Pair, span
+from zoo_plugins.augment.geometric.affine import Affine, span
 from zoo_plugins.augment.geometric.stage import Border, Interpolation, PaddingMode
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import Degrees, Fill, MaskFill
 from zoo_registry.protocols import Augment
 
 
 def rotate(
     *,
-    degrees: float | Pair,
+    degrees: Degrees | tuple[Degrees, Degrees],
     interpolation: Interpolation = "bilinear",
-    fill: float | tuple[float, float, float] = 0.0,
+    fill: Fill = 0.0,
     padding_mode: PaddingMode = "constant",
-    mask_fill: int = 0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Turn around the middle of the picture by a uniform angle, the same for every frame.
 

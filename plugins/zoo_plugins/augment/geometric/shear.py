@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from zoo_plugins.augment.geometric.affine import Affine, Pair, shears
+from zoo_plugins.augment.geometric.affine import Affine, Shear, shears
 from zoo_plugins.augment.geometric.stage import Border, Interpolation, PaddingMode
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import Fill, MaskFill
 from zoo_registry.protocols import Augment
 
 
 def shear(
     *,
-    shear: float | Pair | tuple[float, float, float, float],
+    shear: Shear,
     interpolation: Interpolation = "bilinear",
-    fill: float | tuple[float, float, float] = 0.0,
+    fill: Fill = 0.0,
     padding_mode: PaddingMode = "constant",
-    mask_fill: int = 0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Slide rows (and columns) against each other around the middle by uniform angles, the same for every frame.
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import torch
 from torch import Generator
 
-from zoo_plugins.augment.geometric.affine import in_order
 from zoo_plugins.augment.geometric.stage import Stage, windows
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment
@@ -55,7 +55,7 @@ def short_side_scale(
     Raises:
         ParameterError: sizes in the wrong order, or smaller than the clip.
     """
-    in_order("sizes", (min_size, max_size))
+    in_order("sizes", min_size, max_size)
     if min_size < max(clip.height_width):
         height, width = clip.height_width
         raise ParameterError(

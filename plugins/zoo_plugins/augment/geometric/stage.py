@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from zoo_plugins.augment.geometry import Scale
+from zoo_registry.errors import ParameterError
 
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric"]
 Interpolation = Literal["nearest", "bilinear"]
@@ -86,11 +88,21 @@ def shifts(x_b: Tensor, y_b: Tensor) -> Tensor:
     return matrices_b33
 
 
-def scaled(stages: Sequence[Stage], scale: Fraction) -> list[Stage]:
-    """The same movements of a clip that has `scale` pixels for each of the input clip, in width and height."""
-    found, factor = [], (float(scale), float(scale))
+def scaled(stages: Sequence[Stage], scale: Scale) -> list[Stage]:
+    """The same movements of a clip at another scale than that for which they were drawn.
+
+    Raises:
+        ParameterError: no pixel would be left of it.
+    """
+    found, factor = [], (float(scale[1]), float(scale[0]))
     for stage in stages:
-        size = (round(stage.size[0] * scale), round(stage.size[1] * scale))
+        size = (round(stage.size[0] * scale[0]), round(stage.size[1] * scale[1]))
+        if not all(size):
+            raise ParameterError(
+                f"clips of {stage.size[0]}x{stage.size[1]} are to be cut, and no pixel of their targets, which have "
+                f"{float(scale[0]):g} rows for each of theirs and {float(scale[1]):g} columns, would be left",
+                hint="raise data.clip.size, or have larger target clips and masks",
+            )
         factor_out = (size[1] / stage.size[1], size[0] / stage.size[0])
         to_input_b33 = _diagonal(factor) @ stage.to_input_b33 @ _diagonal((1 / factor_out[0], 1 / factor_out[1]))
         inside_b4 = stage.inside_b4 * torch.tensor(factor * 2, dtype=torch.float64)

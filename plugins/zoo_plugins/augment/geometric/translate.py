@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoo_plugins.augment.geometric.affine import Affine, Part
 from zoo_plugins.augment.geometric.stage import Border, Interpolation, PaddingMode
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import Fill, MaskFill
 from zoo_registry.protocols import Augment
 
 
@@ -12,9 +13,9 @@ def translate(
     *,
     translate: tuple[Part, Part],
     interpolation: Interpolation = "bilinear",
-    fill: float | tuple[float, float, float] = 0.0,
+    fill: Fill = 0.0,
     padding_mode: PaddingMode = "constant",
-    mask_fill: int = 0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Move the picture by whole pixels, uniform to either side, the same for every frame.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Protocol
 
 from torch import Generator, Tensor
 
 from zoo_plugins.augment.geometric.resampling import resample
 from zoo_plugins.augment.geometric.stage import Interpolation, Stage, move_boxes, scaled
-from zoo_plugins.augment.geometry import CLIP, move
+from zoo_plugins.augment.geometry import CLIP, SAME, Scale, move
 from zoo_registry.protocols import Augment, Batch
 
 
@@ -57,13 +56,13 @@ class Warp:
 def moved(batch: Batch, stages: Sequence[Stage], interpolation: Interpolation) -> Batch:
     """The batch after all stages: clip, target clip, masks (never mixed) and boxes."""
 
-    def clip(clip_bcthw: Tensor, scale: Fraction) -> Tensor:
-        if scale == 1:
+    def clip(clip_bcthw: Tensor, scale: Scale) -> Tensor:
+        if scale == SAME:
             return resample(clip_bcthw, stages, interpolation)
         return resample(clip_bcthw, scaled(stages, scale), interpolation, exact=0.5)
 
-    def mask(mask_b1thw: Tensor, scale: Fraction) -> Tensor:
-        if scale == 1:
+    def mask(mask_b1thw: Tensor, scale: Scale) -> Tensor:
+        if scale == SAME:
             return resample(mask_b1thw, stages, "nearest", is_class=True)
         return resample(mask_b1thw, scaled(stages, scale), "nearest", is_class=True, exact=0.5)
 

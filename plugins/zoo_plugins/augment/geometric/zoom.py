@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from zoo_plugins.augment.geometric.affine import Affine, Factor, in_order
+from zoo_plugins.augment.geometric.affine import Affine, Factor
 from zoo_plugins.augment.geometric.stage import Border, Interpolation, PaddingMode
 from zoo_plugins.augment.geometric.warp import Warp
+from zoo_plugins.augment.ranges import Fill, MaskFill, in_order
 from zoo_registry.protocols import Augment
 
 
@@ -12,9 +13,9 @@ def zoom(
     *,
     scale: tuple[Factor, Factor],
     interpolation: Interpolation = "bilinear",
-    fill: float | tuple[float, float, float] = 0.0,
+    fill: Fill = 0.0,
     padding_mode: PaddingMode = "constant",
-    mask_fill: int = 0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Scale around the middle by a uniform factor, the same for every frame; the size of the clip stays.
 
@@ -30,4 +31,4 @@ def zoom(
     Raises:
         ParameterError: a range in the wrong order.
     """
-    return Warp((Affine(Border(padding_mode, fill, mask_fill), scale=in_order("scale", scale)),), interpolation)
+    return Warp((Affine(Border(padding_mode, fill, mask_fill), scale=in_order("scale", *scale)),), interpolation)

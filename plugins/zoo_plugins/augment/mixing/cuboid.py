@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
+
+from zoo_plugins.augment.geometry import Scale
 
 Span = tuple[int, int]
 """From (inclusive), to (exclusive)."""
@@ -26,14 +28,22 @@ class Cuboid:
         """How many pixels of how many frames it has."""
         return (self.frames[1] - self.frames[0]) * (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
-    def of(self, scale: Fraction, time: Fraction) -> tuple[slice, slice, slice, slice]:
+    def left_of_frames(self, frames: int, pixels: int) -> Tensor:
+        """(T,) float64: how much of each of `frames` frames of so many pixels is outside the part."""
+        left_t = torch.ones(frames, dtype=torch.float64)
+        first, last = self.frames
+        if last > first:
+            left_t[first:last] -= self.volume / (last - first) / pixels
+        return left_t
+
+    def of(self, scale: Scale, time: Fraction) -> tuple[slice, slice, slice, slice]:
         """Index of the part in a clip (C, T, H, W).
 
         Args:
-            scale: how many pixels that clip has for each of the input clip.
+            scale: of that clip.
             time: how many frames it has for each of the input clip.
         """
-        scaled = ((self.frames, time), (self.rows, scale), (self.columns, scale))
+        scaled = ((self.frames, time), (self.rows, scale[0]), (self.columns, scale[1]))
         frames, rows, columns = (slice(round(first * by), round(last * by)) for (first, last), by in scaled)
         return slice(None), frames, rows, columns
 

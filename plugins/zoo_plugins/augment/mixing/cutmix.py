@@ -6,6 +6,7 @@ from typing import Annotated
 
 from zoo_plugins.augment.mixing.pairs import Per
 from zoo_plugins.augment.mixing.video_mix import VideoMix
+from zoo_plugins.augment.ranges import Alpha
 from zoo_registry import Provided, Range
 from zoo_registry.protocols import Augment
 
@@ -13,7 +14,7 @@ from zoo_registry.protocols import Augment
 def cutmix(
     *,
     num_classes: Provided[int | None] = None,
-    alpha: Annotated[float, Range(gt=0)] = 1.0,
+    alpha: Alpha = 1.0,
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,
     per: Per = "sample",
 ) -> Augment:

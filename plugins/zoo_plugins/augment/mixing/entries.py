@@ -16,6 +16,12 @@ ENTRIES: tuple[Augmentation, ...] = (
         source="Yun et al. 2019, https://arxiv.org/abs/1905.04899",
     ),
     Augmentation(
+        "mixup_cutmix",
+        builder="zoo_plugins.augment.mixing.mixup_cutmix:mixup_cutmix",
+        summary="Each batch mixed by mixup or by cutmix, as timm switches between them.",
+        source="Touvron et al. 2021, DeiT, https://arxiv.org/abs/2012.12877, table 9",
+    ),
+    Augmentation(
         "video_mix",
         builder="zoo_plugins.augment.mixing.video_mix:video_mix",
         summary="A part in space, time or both of another clip, with labels of both.",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Annotated
 
 import torch
 from torch import Generator, Tensor
 
-from zoo_plugins.augment.geometry import CLIP
+from zoo_plugins.augment.geometry import CLIP, Scale
 from zoo_plugins.augment.mixing.pairs import Per, draw_pairs
 from zoo_plugins.augment.mixing.pasting import check, put_together
+from zoo_plugins.augment.ranges import Alpha
 from zoo_registry import Provided, Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment, Batch
@@ -36,10 +36,10 @@ class FrameMix:
         pairs = replace(pairs, share_b=1 - taken_bt.double().mean(dim=1))
         sample_bt = torch.where(taken_bt, torch.tensor(pairs.partners)[:, None], torch.arange(len(batch))[:, None])
 
-        def paste(clip_bcthw: Tensor, scale: Fraction) -> Tensor:
+        def paste(clip_bcthw: Tensor, scale: Scale) -> Tensor:
             return frames_of(clip_bcthw, sample_bt)
 
-        return put_together(batch, pairs, paste, self.num_classes, "frame_mix")
+        return put_together(batch, pairs, ~taken_bt, paste, self.num_classes, "frame_mix")
 
 
 def frames_of(clip_bcthw: Tensor, sample_bt: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ def frames_of(clip_bcthw: Tensor, sample_bt: Tensor) -> Tensor:
 def frame_mix(
     *,
     num_classes: Provided[int | None] = None,
-    alpha: Annotated[float, Range(gt=0)] = 1.0,
+    alpha: Alpha = 1.0,
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,
     per: Per = "sample",
 ) -> Augment:

@@ -11,6 +11,7 @@ from zoo_plugins.augment.geometry import CLIP
 from zoo_plugins.augment.mixing.cuboid import Cuboid, draw_rectangles, draw_spans
 from zoo_plugins.augment.mixing.pairs import Per, draw_pairs
 from zoo_plugins.augment.mixing.pasting import check, exchanged
+from zoo_plugins.augment.ranges import Alpha
 from zoo_registry import Provided, Range
 from zoo_registry.protocols import Augment, Batch
 
@@ -43,14 +44,15 @@ class VideoMix:
         if self.where != "space":
             spans = draw_spans(sides, frames, generator)
         cuboids = [Cuboid(span, *rectangle) for span, rectangle in zip(spans, rectangles, strict=True)]
-        return exchanged(batch, pairs.partners, cuboids, self.num_classes, self.name)
+        whole = self.where == "time"
+        return exchanged(batch, pairs.partners, cuboids, self.num_classes, self.name, whole_frames=whole)
 
 
 def video_mix(
     *,
     num_classes: Provided[int | None] = None,
     where: Where = "space_time",
-    alpha: Annotated[float, Range(gt=0)] = 1.0,
+    alpha: Alpha = 1.0,
     p: Annotated[float, Range(ge=0, le=1)] = 1.0,
     per: Per = "sample",
 ) -> Augment:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from torch import Tensor
 
-from zoo_plugins.augment.photometric.colours import Colours, Group, Step, Strength, around_one, change_colours
+from zoo_plugins.augment.photometric.colours import Colours, Group, Step, around_one, change_colours
+from zoo_plugins.augment.ranges import Strength
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 

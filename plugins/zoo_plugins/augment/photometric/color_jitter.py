@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from zoo_plugins.augment.photometric.colours import Colours, Group, Step, Strength, around_one, around_zero
+from zoo_plugins.augment.photometric.colours import Colours, Group, Step, around_one, around_zero
+from zoo_plugins.augment.ranges import Strength
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 

@@ -12,10 +12,9 @@ from zoo_plugins.augment.geometry import CLIP
 from zoo_plugins.augment.photometric.hsv import turn_hue
 from zoo_plugins.augment.photometric.linear import Linear
 from zoo_plugins.augment.photometric.passes import in_one_pass, per_sample, top_of
+from zoo_plugins.augment.ranges import Strength, in_order
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment, Batch
-
-Strength = float | tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def around_one(name: str, strength: Strength) -> tuple[float, float]:
         ParameterError: a pair in the wrong order, or a negative number.
     """
     low, high = (max(0.0, 1 - strength), 1 + strength) if isinstance(strength, int | float) else strength
-    _in_order(name, strength, low, high)
+    _check(name, strength, low, high)
     return low, high
 
 
@@ -138,19 +137,18 @@ def around_zero(name: str, strength: Strength) -> tuple[float, float]:
         ParameterError: a pair in the wrong order, or beyond half a circle.
     """
     low, high = (-strength, strength) if isinstance(strength, int | float) else strength
-    _in_order(name, strength, low, high, least=-0.5, greatest=0.5)
+    _check(name, strength, low, high, least=-0.5, greatest=0.5)
     return low, high
 
 
-def _in_order(
+def _check(
     name: str, written: Strength, low: float, high: float, least: float = 0.0, greatest: float = float("inf")
 ) -> None:
     if isinstance(written, int | float) and written < 0:
         raise ParameterError(
             f"{name} is {written}", hint=f"write a number of at least 0, or a range such as [{least:g}, 0.5]"
         )
-    if low > high:
-        raise ParameterError(f"{name} goes from {low:g} down to {high:g}", hint=f"write {name}: [{high:g}, {low:g}]")
+    in_order(name, low, high)
     if low < least or high > greatest:
         raise ParameterError(
             f"{name} goes from {low:g} to {high:g}",

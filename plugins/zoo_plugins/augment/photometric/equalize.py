@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from zoo_plugins.augment.arithmetic import computed_in
 from zoo_plugins.augment.photometric.some_samples import Fixed
 from zoo_plugins.augment.photometric.tables import look_up
 from zoo_registry import Range
@@ -20,8 +21,9 @@ def equalize(clip_bcthw: Tensor) -> Tensor:
         clip_bcthw: uint8 0..255 or float 0..1, of which 256 levels are left.
     """
     if clip_bcthw.is_floating_point():
-        levels = (clip_bcthw * (256 - 1e-3)).to(torch.uint8)  # as torchvision makes bytes of floats
-        return equalize(levels).to(clip_bcthw.dtype) / 255
+        computed = computed_in(clip_bcthw.dtype)
+        levels = (clip_bcthw.to(computed) * (256 - 1e-3)).to(torch.uint8)  # as torchvision makes bytes of floats
+        return (equalize(levels).to(computed) / 255).to(clip_bcthw.dtype)
     return look_up(clip_bcthw, _tables(_histograms(clip_bcthw)))
 
 

@@ -11,7 +11,7 @@ from zoo_plugins.augment.photometric.tables import by_value
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
-Positive = Annotated[float, Range(gt=0)]
+Positive = Annotated[float, Range(gt=0, le=100)]
 
 
 def gamma(clip_bcthw: Tensor, gamma_b: Tensor) -> Tensor:

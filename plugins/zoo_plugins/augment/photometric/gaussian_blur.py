@@ -15,7 +15,7 @@ from zoo_registry import Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment
 
-Positive = Annotated[float, Range(gt=0)]
+Positive = Annotated[float, Range(gt=0, le=1000)]
 
 
 def gaussian_blur(clip_bcthw: Tensor, sigma_b: Tensor, kernel_size: int) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 from zoo_plugins.augment.geometry import CLIP
 from zoo_plugins.augment.photometric.noise import PixelNoise
 from zoo_plugins.augment.photometric.passes import in_one_pass, per_sample, top_of
-from zoo_plugins.augment.photometric.some_samples import change_rows, draw_rows, in_order
+from zoo_plugins.augment.photometric.some_samples import change_rows, draw_rows
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry import Range
 from zoo_registry.protocols import Augment, Batch
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from zoo_plugins.augment.arithmetic import computed_in
+
 _FLOATS_AT_ONCE = 1 << 19  # 2 MB: less costs calls, more leaves the cache
 
 Change = Callable[[Tensor, slice], Tensor]
@@ -31,7 +33,7 @@ def in_one_pass(clip_bcthw: Tensor, change: Change) -> Tensor:
         clip_bcthw: uint8 0..255 or float 0..1.
         change: what is done, in the units of the clip.
     """
-    compute = torch.float64 if clip_bcthw.dtype == torch.float64 else torch.float32
+    compute = computed_in(clip_bcthw.dtype)
     if clip_bcthw.device.type != "cpu":
         return _stored(change(clip_bcthw.to(compute, copy=True), slice(None)), clip_bcthw)
     out = torch.empty(clip_bcthw.shape, dtype=clip_bcthw.dtype)

@@ -11,7 +11,7 @@ from zoo_plugins.augment.photometric.some_samples import Uniform
 from zoo_registry import Range
 from zoo_registry.protocols import Augment
 
-Factor = Annotated[float, Range(ge=0)]
+Factor = Annotated[float, Range(ge=0, le=1000)]
 
 
 def sharpness(clip_bcthw: Tensor, factor_b: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from zoo_plugins.augment.geometry import CLIP
-from zoo_registry.errors import ParameterError
+from zoo_plugins.augment.ranges import in_order
 from zoo_registry.protocols import Augment, Batch
 
 
@@ -32,16 +32,6 @@ def change_rows(clip_bcthw: Tensor, rows: Sequence[int], change: Callable[[Tenso
 def draw_rows(count: int, p: float, generator: Generator) -> list[int]:
     """Rows of a batch, each with probability p."""
     return (torch.rand(count, generator=generator) < p).nonzero().flatten().tolist()
-
-
-def in_order(name: str, low: float, high: float) -> None:
-    """Check a range.
-
-    Raises:
-        ParameterError: it goes down.
-    """
-    if low > high:
-        raise ParameterError(f"{name} goes from {low:g} down to {high:g}", hint=f"write {name}: [{high:g}, {low:g}]")
 
 
 @dataclass(frozen=True)

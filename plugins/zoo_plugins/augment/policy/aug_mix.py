@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from zoo_plugins.augment.arithmetic import widened
 from zoo_plugins.augment.geometric.stage import Border, Interpolation
 from zoo_plugins.augment.geometry import CLIP
 from zoo_plugins.augment.policy.operations import IDENTITY, Choice, apply_to_clips
 from zoo_plugins.augment.policy.space import AUG_MIX, AUG_MIX_WITHOUT_COLOURS, choose
+from zoo_plugins.augment.ranges import Alpha, Fill
 from zoo_registry import Range
 from zoo_registry.protocols import Augment, Batch
 
@@ -68,9 +70,9 @@ class AugMix:
 
     def _mix(self, clip_bcthw: Tensor, chains: list[list[list[Choice]]], weights_bw: Tensor) -> Tensor:
         weights_wb1 = weights_bw.T.float().to(clip_bcthw.device, non_blocking=True)[..., None, None, None, None]
-        mixed = clip_bcthw * weights_wb1[0]
+        mixed = widened(clip_bcthw) * weights_wb1[0]
         for chain, weight_b1 in zip(chains, weights_wb1[1:], strict=True):
-            changed = clip_bcthw
+            changed = widened(clip_bcthw)
             for choices in chain:
                 changed = apply_to_clips(changed, choices, self.interpolation, self.border)
             mixed.addcmul_(changed.to(mixed.dtype), weight_b1)
@@ -84,10 +86,10 @@ def aug_mix(
     severity: Annotated[int, Range(ge=1, le=10)] = 3,
     mixture_width: Annotated[int, Range(ge=1)] = 3,
     chain_depth: int = -1,
-    alpha: Annotated[float, Range(gt=0)] = 1.0,
+    alpha: Alpha = 1.0,
     all_ops: bool = True,
     interpolation: Interpolation = "bilinear",
-    fill: float | tuple[float, float, float] = 0.0,
+    fill: Fill = 0.0,
 ) -> Augment:
     """Mix every sample with several copies of it, each changed by a chain of operations; the same for every frame.
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
 from torch import Generator
 
+from zoo_plugins.augment.arithmetic import widened
 from zoo_plugins.augment.geometric.stage import Border, Interpolation
 from zoo_plugins.augment.geometry import CLIP
 from zoo_plugins.augment.policy.operations import Choice, apply_to_batch
 from zoo_plugins.augment.policy.space import RAND_AUGMENT, choose
+from zoo_plugins.augment.ranges import Fill, MaskFill
 from zoo_registry import Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment, Batch
@@ -29,10 +31,12 @@ class RandAugment:
 
     def __call__(self, batch: Batch, generator: Generator) -> Batch:
         """The batch with every sample changed by operations of its own."""
-        height, width = batch.inputs[CLIP].shape[-2:]
-        for choices in self.draw(len(batch.inputs[CLIP]), (height, width), generator):
+        clip_bcthw = batch.inputs[CLIP]
+        height, width = clip_bcthw.shape[-2:]
+        batch = replace(batch, inputs={**batch.inputs, CLIP: widened(clip_bcthw)})
+        for choices in self.draw(len(clip_bcthw), (height, width), generator):
             batch = apply_to_batch(batch, choices, self.interpolation, self.border)
-        return batch
+        return replace(batch, inputs={**batch.inputs, CLIP: batch.inputs[CLIP].to(clip_bcthw.dtype)})
 
     def draw(self, count: int, height_width: tuple[int, int], generator: Generator) -> list[list[Choice]]:
         """For each round, what happens to each of `count` samples."""
@@ -52,8 +56,8 @@ def rand_augment(
     magnitude: Annotated[int, Range(ge=0)] = 9,
     num_magnitude_bins: Annotated[int, Range(ge=2)] = 31,
     interpolation: Interpolation = "nearest",
-    fill: float | tuple[float, float, float] = 0.0,
-    mask_fill: int = 0,
+    fill: Fill = 0.0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Change every sample by a few operations chosen by chance, all of one strength; the same for every frame.
 

@@ -12,6 +12,7 @@ from zoo_plugins.augment.geometric.stage import Border, Interpolation
 from zoo_plugins.augment.geometry import CLIP
 from zoo_plugins.augment.policy.operations import Choice, apply_to_batch
 from zoo_plugins.augment.policy.space import TRIVIAL_AUGMENT, choose
+from zoo_plugins.augment.ranges import Fill, MaskFill
 from zoo_registry import Range
 from zoo_registry.protocols import Augment, Batch
 
@@ -44,8 +45,8 @@ def trivial_augment(
     *,
     num_magnitude_bins: Annotated[int, Range(ge=2)] = 31,
     interpolation: Interpolation = "nearest",
-    fill: float | tuple[float, float, float] = 0.0,
-    mask_fill: int = 0,
+    fill: Fill = 0.0,
+    mask_fill: MaskFill = 0,
 ) -> Augment:
     """Change every sample by one operation of a strength drawn from a wide range; the same for every frame.
 

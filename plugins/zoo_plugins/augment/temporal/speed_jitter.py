@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from zoo_plugins.augment.geometry import CLIP
+from zoo_plugins.augment.ranges import in_order
 from zoo_plugins.augment.temporal.frame_order import chosen, take_frames
 from zoo_registry import Range
-from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Augment, Batch
 
 Part = Annotated[float, Range(gt=0, le=1)]
@@ -67,6 +67,4 @@ def speed_jitter(*, part: tuple[Part, Part] = (0.5, 1.0), p: Annotated[float, Ra
     Raises:
         ParameterError: a pair in the wrong order.
     """
-    if part[0] > part[1]:
-        raise ParameterError(f"part goes from {part[0]} down to {part[1]}", hint=f"write part: [{part[1]}, {part[0]}]")
-    return SpeedJitter(part, p)
+    return SpeedJitter(in_order("part", *part), p)
