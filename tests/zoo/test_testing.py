@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from zoo.testing import AugmentationConformance, CompressionConformance, LossConformance, ModelConformance
+from zoo_registry.errors import ParameterError
 
 
 class Model(ModelConformance):
@@ -162,7 +163,115 @@ def test_an_augmentation_that_forgets_the_masks_is_found():
     with pytest.raises(
         AssertionError, match=r"became \(3, 3, 4, 8, 8\), their masks \(3, 4, 40, 56\): move `mask_bthw`"
     ):
-        with_change(crop).test_masks_stay_on_their_pixels()
+        with_change(crop).test_clips_masks_and_targets_move_together(torch.uint8, is_odd=False)
+
+
+def mirrored(*moved: str):
+    """A change that mirrors some of the samples, and only some of what lives in the picture."""
+
+    def change(batch, generator):
+        flipped_b = torch.rand(len(batch), generator=generator) < 0.5
+        width = batch.inputs["clip_bcthw"].shape[-1]
+
+        def turned(values):
+            return torch.where(flipped_b.view(-1, *[1] * (values.ndim - 1)), values.flip(-1), values)
+
+        inputs, targets = dict(batch.inputs), dict(batch.targets)
+        inputs["clip_bcthw"] = turned(inputs["clip_bcthw"]) if "clip" in moved else inputs["clip_bcthw"]
+        for what, key in (("mask", "mask_bthw"), ("target", "clip_bcthw")):
+            if what in moved and key in targets:
+                targets[key] = turned(targets[key])
+        if "boxes" in moved:
+            targets["boxes_n4"] = [
+                torch.stack([width - box[:, 2], box[:, 1], width - box[:, 0], box[:, 3]], 1) if is_flipped else box
+                for box, is_flipped in zip(targets["boxes_n4"], flipped_b, strict=True)
+            ]
+        return replace(batch, inputs=inputs, targets=targets)
+
+    return change
+
+
+def reversed_in_time(batch, generator):
+    inputs = {**batch.inputs, "clip_bcthw": batch.inputs["clip_bcthw"].flip(2)}
+    return replace(batch, inputs=inputs, targets={**batch.targets, "clip_bcthw": batch.targets["clip_bcthw"].flip(2)})
+
+
+def test_a_change_that_moves_all_of_it_passes():
+    checks = with_change(mirrored("clip", "mask", "target", "boxes"))
+    checks.test_clips_masks_and_targets_move_together(torch.uint8, is_odd=False)
+    checks.test_boxes_stay_around_what_they_frame(torch.float32, is_odd=True)
+    checks.test_what_did_not_move_is_as_it_was()
+    checks.test_target_clips_move_at_their_own_scale()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (mirrored("clip", "target"), "a clip shows another place than its mask"),
+        (mirrored("mask", "target"), "a clip shows another place than its mask"),
+        (mirrored("clip", "mask"), "a target clip shows another place than its mask"),
+        (reversed_in_time, "a clip shows another place than its mask"),
+    ],
+)
+def test_a_mask_or_target_that_parts_from_its_clip_is_found(change, message):
+    with pytest.raises(AssertionError, match=message):
+        with_change(change).test_clips_masks_and_targets_move_together(torch.uint8, is_odd=False)
+
+
+def test_boxes_that_stay_where_the_picture_moves_are_found():
+    checks = with_change(mirrored("clip", "mask", "target"))
+    with pytest.raises(AssertionError, match=r"(is not around|is far from) the rectangle .*: move `boxes_n4`"):
+        checks.test_boxes_stay_around_what_they_frame(torch.uint8, is_odd=True)
+
+
+def test_targets_that_move_beside_a_picture_that_stays_are_found():
+    with pytest.raises(AssertionError, match="leaves a clip as it is, and moves its targets"):
+        with_change(mirrored("boxes")).test_what_did_not_move_is_as_it_was()
+
+
+def test_targets_of_another_scale_that_stay_are_found():
+    with pytest.raises(AssertionError, match="moves target clips of another scale elsewhere"):
+        with_change(mirrored("clip", "mask")).test_target_clips_move_at_their_own_scale()
+
+
+def test_arithmetic_in_half_floats_is_found():
+    def many_steps(batch, generator):
+        clips = batch.inputs["clip_bcthw"]
+        for _ in range(64):
+            clips = clips + 1 / 1024
+        return replace(batch, inputs={"clip_bcthw": clips.clamp(0, 1)})
+
+    with pytest.raises(AssertionError, match="from those of float32: compute in float32"):
+        with_change(many_steps).test_half_floats_are_what_floats_are(torch.bfloat16)
+
+
+def test_a_merger_that_draws_or_shows_something_else_is_found():
+    class Shift:
+        def __init__(self, times=1, draws=1):
+            self.times, self.draws = times, draws
+
+        def __call__(self, batch, generator):
+            for _ in range(self.draws):
+                torch.rand(1, generator=generator)
+            return replace(batch, inputs={"clip_bcthw": batch.inputs["clip_bcthw"] + 10 * self.times})
+
+    checks = with_change(None)
+    for merged, message in ((Shift(2, 1), "draws otherwise when merged"), (Shift(4, 2), "grey levels away")):
+        one = Shift()
+        one.fused = lambda following, merged=merged: merged  # type: ignore[attr-defined]
+        checks.augment = lambda one=one: one  # type: ignore[method-assign]
+        with pytest.raises(AssertionError, match=message):
+            checks.test_merged_with_another_draws_and_shows_what_both_do()
+        with pytest.raises(AssertionError, match="swallows what it does not know"):
+            checks.test_is_merged_with_its_own_kind_only()
+
+
+def test_what_an_augmentation_refuses_is_skipped_with_its_words():
+    def refuse(batch, generator):
+        raise ParameterError("no masks, please")
+
+    with pytest.raises(pytest.skip.Exception, match="refuses this: no masks, please"):
+        with_change(refuse).test_target_clips_move_at_their_own_scale()
 
 
 def test_an_augmentation_that_makes_bytes_of_floats_is_found():

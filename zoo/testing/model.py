@@ -4,22 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import pytest
 import torch
-from torch import Tensor, nn
 
 from zoo.artefact import load_model, save_model
-from zoo.testing.component import ComponentConformance
-from zoo_registry.entries import Model
+from zoo.complexity import complexity, without_memory
+from zoo.testing.capabilities import LIMITS, check_batch1, check_bf16, check_channels_last
+from zoo.testing.network import seeded, tensors
+from zoo.testing.staged_network import StagedNetworkConformance
 
 
-class ModelConformance(ComponentConformance):
+class ModelConformance(StagedNetworkConformance):
     """Checks for a model. Subclass it as `Test...`.
+
+    A module that is a `zoo_registry.protocols.StagedNetwork` is checked as one; for others those checks are skipped.
+    What the entry's `limits` declare is not asked for.
 
     Attributes:
         classes: K of the tiny build.
@@ -34,45 +36,8 @@ class ModelConformance(ComponentConformance):
         ...     output = (2, 5)
     """
 
-    kind = "model"
-    classes: ClassVar[int] = 5
-    clip: ClassVar[Mapping[str, Any]] = {}
-    audio: ClassVar[Mapping[str, Any]] = {}
     output: ClassVar[tuple[int, ...] | None] = None
     unused: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def entry(self) -> Model:
-        """The model's entry."""
-        entry = self.listed.entry
-        assert isinstance(entry, Model), f"{self.name} is a {entry.kind}"
-        return entry
-
-    @property
-    def specs(self) -> dict[str, Any]:
-        """Clip and audio spec of the tiny build."""
-        entry = self.entry
-        return {
-            "clip": replace(entry.clip, **self.clip) if entry.clip else None,
-            "audio": replace(entry.audio, **self.audio) if entry.audio else None,
-        }
-
-    def network(self, seed: int = 0) -> nn.Module:
-        """The tiny build, in eval mode."""
-        with _seed(seed):
-            network = self.build(num_classes=self.classes, labels=(), inputs=self.entry.inputs, **self.specs)
-        assert isinstance(network, nn.Module), f"the builder of {self.name} returned a {type(network).__name__}"
-        return network.eval()
-
-    def example(self, batch: int = 2) -> tuple[Tensor, ...]:
-        """Normalised inputs, in the order the model takes them; override it for others than clips and sound."""
-        specs = self.specs
-        with _seed(1):
-            made = {
-                "clip_bcthw": lambda: torch.randn(batch, 3, specs["clip"].frames, *specs["clip"].height_width),
-                "audio_bcn": lambda: torch.randn(batch, specs["audio"].channels, specs["audio"].samples),
-            }
-            return tuple(made[name]() for name in self.entry.inputs)
 
     def test_has_as_many_parameters_as_it_declares(self) -> None:
         entry = self.entry
@@ -86,18 +51,18 @@ class ModelConformance(ComponentConformance):
 
     def test_answers_for_every_sample_with_finite_numbers(self) -> None:
         with torch.no_grad():
-            tensors = list(_tensors(self.network()(*self.example())))
-        assert tensors, f"{self.name} returns no tensor"
-        for tensor in tensors:
+            answers = list(tensors(self.network()(*self.example())))
+        assert answers, f"{self.name} returns no tensor"
+        for tensor in answers:
             assert tensor.shape[:1] == (2,), f"two samples went in, {tuple(tensor.shape)} came out"
             assert tensor.isfinite().all(), f"{self.name} answers random inputs with {tensor}"
         if self.output is not None:
-            assert tuple(tensors[0].shape) == self.output
+            assert tuple(answers[0].shape) == self.output
 
     def test_gives_every_parameter_a_finite_gradient(self) -> None:
-        with _seed(2):
+        with seeded(2):
             network = self.network().train()
-            outputs = list(_tensors(network(*self.example())))
+            outputs = list(tensors(network(*self.example())))
             torch.autograd.backward(outputs, [torch.randn_like(tensor) for tensor in outputs])
         learning = {name: value for name, value in network.named_parameters() if value.requires_grad}
         left_out = [name for name, value in learning.items() if value.grad is None and name not in self.unused]
@@ -115,17 +80,31 @@ class ModelConformance(ComponentConformance):
     def test_answers_the_same_question_the_same_way(self) -> None:
         network, example = self.network(), self.example()
         with torch.no_grad():
-            pairs = zip(_tensors(network(*example)), _tensors(network(*example)), strict=True)
+            pairs = zip(tensors(network(*example)), tensors(network(*example)), strict=True)
             assert all(torch.equal(*pair) for pair in pairs), f"{self.name} draws random numbers in eval mode"
 
     def test_samples_do_not_see_each_other(self) -> None:
-        network, example = self.network(), self.example()
-        with torch.no_grad():
-            together = _tensors(network(*example))
-            alone = _tensors(network(*(tensor[:1] for tensor in example)))
-        for both, one in zip(together, alone, strict=True):
-            # Kernels may sum in another order for another batch size.
-            torch.testing.assert_close(both[:1], one, rtol=1e-3, atol=1e-4)
+        self.skip_limit("batch1")
+        check_batch1(self.network(), self.example())
+
+    def test_computes_in_bfloat16(self) -> None:
+        self.skip_limit("bf16")
+        check_bf16(self.network(), self.example())
+
+    def test_computes_in_channels_last_order(self) -> None:
+        self.skip_limit("channels_last")
+        check_channels_last(self.network(), self.example())
+
+    def test_its_limits_are_names_of_checks(self) -> None:
+        unknown = set(self.entry.limits) - set(LIMITS)
+        assert not unknown, f"{self.name} declares the limits {sorted(unknown)}; the checks are {', '.join(LIMITS)}"
+
+    def test_costs_as_many_multiply_adds_as_it_declares(self) -> None:
+        declared = self.entry.gmacs
+        if declared is None:
+            pytest.skip(f"{self.name} declares no gmacs")
+        counted = complexity(*without_memory(self.listed)).gmacs
+        assert abs(counted - declared) <= 0.01 * declared, f"{self.name} declares {declared} gmacs, needs {counted:.4g}"
 
     def test_leaves_its_inputs_alone(self) -> None:
         example = self.example()
@@ -144,25 +123,5 @@ class ModelConformance(ComponentConformance):
         )  # fmt: skip
         loaded = load_model(tmp_path / "model")
         with torch.no_grad():
-            pairs = zip(_tensors(network(*example)), _tensors(loaded(*example)), strict=True)
+            pairs = zip(tensors(network(*example)), tensors(loaded(*example)), strict=True)
             assert all(torch.equal(*pair) for pair in pairs), f"{self.name} answers otherwise after loading"
-
-
-@contextmanager
-def _seed(seed: int) -> Iterator[None]:
-    """Random numbers from a seed, and afterwards as if nothing had been drawn."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
-def _tensors(output: Any) -> Iterator[Tensor]:
-    """The tensors of an output, whatever holds them."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            yield from _tensors(value)
-    elif isinstance(output, list | tuple):
-        for value in output:
-            yield from _tensors(value)

@@ -273,9 +273,9 @@ def test_windows_are_checked():
 
 
 def test_pairs_in_the_wrong_order_are_said():
-    with pytest.raises(ParameterError, match=r"snr_db goes from 9\.0 down to 3\.0\n.*\[3\.0, 9\.0\]"):
+    with pytest.raises(ParameterError, match=r"snr_db goes from 9 down to 3\n.*\[3, 9\]"):
         audio_noise(snr_db=(9.0, 3.0))
-    with pytest.raises(ParameterError, match=r"db goes from 1\.0 down to -3\.0"):
+    with pytest.raises(ParameterError, match=r"db goes from 1 down to -3"):
         audio_gain(db=(1.0, -3.0))
 
 

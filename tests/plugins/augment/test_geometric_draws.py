@@ -164,9 +164,9 @@ def test_short_side_scale_refuses_sizes_below_the_clips():
     ("build", "words"),
     [
         (lambda: random_resized_crop(clip=SPEC, scale=(0.9, 0.2)), r"scale goes from 0\.9 down to 0\.2\n.*\[0\.2,"),
-        (lambda: affine(degrees=0.0, scale=(2.0, 1.0)), r"scale goes from 2\.0 down to 1\.0\n.*\[1\.0, 2\.0\]"),
+        (lambda: affine(degrees=0.0, scale=(2.0, 1.0)), r"scale goes from 2 down to 1\n.*\[1, 2\]"),
         (lambda: rotate(degrees=-5.0), r"degrees is -5\.0; one number is a range of both signs\n.*degrees: 5\.0"),
-        (lambda: shear(shear=(5.0, 1.0)), r"shear goes from 5\.0 down to 1\.0"),
+        (lambda: shear(shear=(5.0, 1.0)), r"shear goes from 5 down to 1"),
     ],
     ids=["crop", "affine", "rotate", "shear"],
 )  # fmt: skip
