@@ -25,6 +25,10 @@ MOST_SIZES = 20_000
 on a local disk and half a millisecond on a network disk, where a million of them would take eight minutes."""
 
 
+MOST_NAMED = 20
+"""Samples with a bad target that are named."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Samples with checked labels.
@@ -153,8 +157,8 @@ def _duplicates(labels: Sequence[str]) -> Iterator[Problem]:
 
 def _label_problems(samples: Sequence[Sample], labels: Sequence[str], name: str) -> list[Problem]:
     if isinstance(samples, Overview) and not set(samples.class_names()) - set(labels):
-        return [*_uneven_rows(samples[:1], labels, name)]  # nobody needs to look at every sample
-    return [*_unknown_labels(samples, labels, name), *_uneven_rows(samples, labels, name)]
+        return [*_bad_targets(samples[:1], labels, name)]  # nobody needs to look at every sample
+    return [*_unknown_labels(samples, labels, name), *_bad_targets(samples, labels, name)]
 
 
 def _unknown_labels(samples: Sequence[Sample], labels: Sequence[str], name: str) -> Iterator[Problem]:
@@ -179,27 +183,28 @@ def _unknown_labels(samples: Sequence[Sample], labels: Sequence[str], name: str)
         yield Problem(f"class {label!r} of {files} is not among the training classes: {examples}", hint=hint)
 
 
-def _uneven_rows(samples: Sequence[Sample], labels: Sequence[str], name: str) -> Iterator[Problem]:
-    """Numbers at `label_bk` and `value_bk`: one for each label."""
-    for key, what in (("label_bk", "class"), ("value_bk", "value")) if labels else ():
-        widths = Counter(width for sample in samples if (width := _numbers_in(sample.targets.get(key))) is not None)
-        for width, count in sorted(widths.items()):
-            if width != len(labels):
-                example = next(sample.name for sample in samples if _numbers_in(sample.targets.get(key)) == width)
-                yield Problem(
-                    f"{count} sample{'s' if count > 1 else ''} of the {name} split have {width} numbers at {key}, such "
-                    f"as {example}; the data has {len(labels)} labels",
-                    hint=f"{key} holds a number for every {what}, in the order of the labels",
-                )
+def _bad_targets(samples: Sequence[Sample], labels: Sequence[str], name: str) -> Iterator[Problem]:
+    """Targets that no batch can hold; classes that nobody knows are another problem."""
+    from zoo.data.targets import BadTarget, UnknownClass, encode
 
-
-def _numbers_in(row: Any) -> int | None:
-    """How many numbers a row holds, None for names and for no row."""
-    if row is None or isinstance(row, str) or (isinstance(row, list | tuple) and any(isinstance(x, str) for x in row)):
-        return None
-    if isinstance(row, list | tuple):
-        return len(row) or None  # an empty list is a list of no names
-    return len(row) if hasattr(row, "__len__") else None
+    classes = {label: number for number, label in enumerate(labels)}
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for sample in samples:
+        if all(type(value) is str for value in sample.targets.values()):
+            continue  # names and paths, which most samples of most splits have
+        for key, value in sample.targets.items():
+            try:
+                encode({key: value}, classes, None)
+            except UnknownClass:
+                pass
+            except BadTarget as error:
+                found[key, error.wanted].append(f"{sample.name} ({error.value})")
+    for (key, wanted), where in found.items():
+        examples = ", ".join(where[:MOST_NAMED]) + (", ..." if len(where) > MOST_NAMED else "")
+        have = (
+            f"{len(where)} samples of the {name} split have" if len(where) > 1 else f"1 sample of the {name} split has"
+        )
+        yield Problem(f"{have} a {key} that is not {wanted}: {examples}", hint="mend them, or leave these samples out")
 
 
 def _some(labels: Sequence[str]) -> str:

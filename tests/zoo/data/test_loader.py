@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from zoo.data import Loader, Quarantine, Split, read_clip
+from zoo.data import Loader, Quarantine, Split, open_split, read_clip
 from zoo.data.loading.draws import clip_draw, order, substitutes
 from zoo.data.loading.loader import choose_workers
 from zoo_registry import AudioSpec, ClipSpec
@@ -208,11 +209,20 @@ def test_a_split_of_bad_files_only_stops_whatever_is_allowed(split_of_eight: Spl
         list(loader_of(bad_files(split_of_eight, 8), train=train, max_bad=1.0).epoch(0))
 
 
+class Faulty:
+    """Media with a mistake in its code."""
+
+    size = None
+
+    def read(self) -> bytes:
+        raise KeyError("nobody")
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unforeseen_failure_names_the_file(split_of_eight: Split, workers: int) -> None:
-    samples = [*split_of_eight.samples[:1], replace(split_of_eight.samples[1], targets={"label_b": "nobody"})]
+    samples = [*split_of_eight.samples[:1], replace(split_of_eight.samples[1], media=Faulty(), key="1.mp4")]
     loader = loader_of(replace(split_of_eight, samples=samples), workers=workers)
-    with pytest.raises(RuntimeError, match=r"(?s)while reading '.*1\.mp4'.*KeyError: 'nobody'"):
+    with pytest.raises(RuntimeError, match=r"(?s)while reading '1\.mp4'.*KeyError: 'nobody'"):
         list(loader.epoch(0))
     loader.close()
 
@@ -285,3 +295,65 @@ def test_substitutes_try_every_sample() -> None:
 def test_a_handful_of_samples_needs_no_worker() -> None:
     assert choose_workers(5) == 0
     assert choose_workers(100_000) >= 1
+
+
+class Unchecked(Sequence[Sample]):
+    """Samples with an overview, as of a source that does not look at every target."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self.all = samples
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __getitem__(self, at):
+        return self.all[at]
+
+    def target_keys(self):
+        return [tuple(self.all[0].targets)]
+
+    def class_names(self):
+        return ()
+
+    def digest(self) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize(
+    ("good", "odd", "reason"),
+    [
+        ({"value_bk": [1, 2]}, {"value_bk": [1]}, "its value_bk should be 2 numbers, one for each label, not [1]"),
+        ({"value_bk": [1, 2]}, {"value_bk": None}, "its value_bk should be 2 numbers, one for each label, not None"),
+        ({"boxes_n4": []}, {"boxes_n4": [[0.1, 0.2, 0.3]]}, "its boxes_n4 should be a list of x1, y1, x2, y2 in 0..1"),
+        ({"label_b": 0}, {"label_b": 2}, "its class 2 is not among the training classes"),
+        ({"clip_bcthw": None}, {"clip_bcthw": 3}, "its clip_bcthw should be the path of a film, not 3"),
+    ],
+)
+def test_an_odd_target_makes_a_bad_sample(
+    split_of_eight: Split, good: dict, odd: dict, reason: str, train: bool
+) -> None:
+    samples = [replace(sample, targets=good) for sample in split_of_eight.samples]
+    if "clip_bcthw" in good:
+        samples = [replace(sample, targets={"clip_bcthw": sample.media}) for sample in samples]
+    samples[3] = replace(samples[3], targets=odd)
+    opened = open_split(SimpleNamespace(samples=Unchecked(samples), labels=["x", "y"]), "train")
+    quarantine = Quarantine()
+    loader = loader_of(opened, train=train, quarantine=quarantine)
+    shown = [index for batch in loader.epoch(0) for index in batch.index.tolist()]
+    assert len(shown) == (8 if train else 7)  # in training another sample stands in
+    assert 3 not in shown
+    (bad,) = quarantine.entries
+    assert bad.reason.startswith(reason)
+    with pytest.raises(UndecodableMedia, match=r"`data\.on_bad: quarantine` sets such files aside"):
+        list(loader_of(opened, train=train, on_bad="raise").epoch(0))
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_targets_of_a_shape_that_only_others_tell_are_judged_by_their_batch(split_of_eight: Split, train: bool) -> None:
+    samples = [replace(sample, targets={"embedding_bk": [0.0] * 5}) for sample in split_of_eight.samples]
+    samples[3] = replace(samples[3], targets={"embedding_bk": [0.0] * 4})
+    loader = loader_of(replace(split_of_eight, samples=samples), train=train, batch=8)
+    (batch,) = loader.epoch(0)
+    assert batch.targets["embedding_bk"].shape == (7, 5)
+    assert loader.bad[3].reason == "its targets are embedding_bk (4,), those of others embedding_bk (5,)"

@@ -146,15 +146,31 @@ def test_samples_in_memory_are_called_by_their_key() -> None:
     assert fingerprint(split) != fingerprint(other)  # the content has another size
 
 
-@pytest.mark.parametrize("key", ["label_bk", "value_bk"])
-def test_numbers_have_to_be_as_many_as_labels(key: str) -> None:
-    samples = [Sample("a.mp4", {key: [1, 2]}), Sample("b.mp4", {key: [1, 2, 3]}), Sample("c.mp4", {key: [1]})]
+@pytest.mark.parametrize(
+    ("key", "good", "odd", "wanted"),
+    [
+        ("value_bk", [1, 2], [[1, 2, 3], [1], None, [1, [2]], [1, float("nan")]], "2 numbers, one for each label"),
+        ("label_bk", ["x"], [[1, 2, 3], [1], None, 7], "a list of class names, or 2 numbers, one for each label"),
+        ("value_b", 1, [None, [1.0], float("inf"), 10**400, {}], "a number"),
+        ("label_b", "x", [None, 0.5, ["x"]], "the name or number of a class"),
+        ("boxes_n4", [[0, 0, 1, 1]], [[[0, 0, 1]] * 4, [[12, 30, 90, 80]], [[0.5, 0, 0.4, 1]], None],
+         "a list of x1, y1, x2, y2 in 0..1 of the frame, x1 <= x2 and y1 <= y2"),
+        ("label_nk", [["x"], []], [None, [[1, 2, 3]], [["x"], [1, 2]]],
+         "a list of class names, or 2 numbers, for every box"),
+        ("mask_bthw", "m.png", [None, 3], "the path of a film"),
+    ],
+)  # fmt: skip
+def test_odd_targets_are_all_named_before_the_run(key: str, good: object, odd: list, wanted: str) -> None:
+    samples = [Sample(f"{at}.mp4", {key: value}) for at, value in enumerate([good, *odd, good])]
     with pytest.raises(DataError) as caught:
         open_split(SimpleNamespace(samples=samples, labels=["x", "y"]), "train")
-    assert [problem.message for problem in caught.value.problems] == [
-        f"1 sample of the train split have 1 numbers at {key}, such as c.mp4; the data has 2 labels",
-        f"1 sample of the train split have 3 numbers at {key}, such as b.mp4; the data has 2 labels",
-    ]
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(f"{len(odd)} samples of the train split have a {key} that is not {wanted}: ")
+    for at in range(1, len(odd) + 1):
+        assert f"{at}.mp4 (" in problem.message
+    assert problem.hint == "mend them, or leave these samples out"
+    only = [samples[0], samples[-1]]
+    assert len(open_split(SimpleNamespace(samples=only, labels=["x", "y"]), "train")) == 2
 
 
 def pairs(folder: Path) -> Split:

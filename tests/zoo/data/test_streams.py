@@ -297,3 +297,15 @@ def test_a_search_for_a_stand_in_has_an_end(shards: Shards) -> None:
     spoilt = replace(shards, content=[[bad] * 40, [bad] * 40], count=80, buffer=1)
     with pytest.raises(DataError, match="none of 64 samples from the beginnings of the train shards can be read"):
         next(loader_of(spoilt, max_bad=1.0).epoch(0))
+
+
+def test_an_odd_target_in_a_stream_makes_a_bad_sample(shards: Shards) -> None:
+    films = [replace(sample, targets={"value_bk": [0.5, 1]}) for sample in shards.content[4]]
+    films[2] = replace(films[2], targets={"value_bk": [0.5]}, key="odd")
+    films[4] = replace(films[4], targets={}, key="without")
+    loader = loader_of(replace(shards, content=[films], count=7, labels=("x", "y")), batch=7)
+    assert sorted(indexes(list(loader.epoch(0)))) == [0, 1, 3, 5, 6]
+    assert {bad.media: bad.reason for bad in loader.quarantine.entries} == {
+        "odd": "its value_bk should be 2 numbers, one for each label, not [0.5]",
+        "without": "its targets are none, those of others value_bk (2,)",
+    }

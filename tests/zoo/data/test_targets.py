@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo.data.clips.placement import Placement
-from zoo.data.targets import class_names, collate, encode, shape_of
+from zoo.data.targets import BadTarget, UnknownClass, class_names, collate, encode, shape_of
 
 CLASSES = {"cat": 0, "dog": 1, "owl": 2}
 
@@ -92,3 +92,27 @@ def test_paths_of_films_and_masks_stay_paths() -> None:
         "mask_bthw": "m.png",
         "clip_bcthw": "c.mp4",
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("flow_b2", [1.0]), ("flow_b2", [[1.0, 2.0]]), ("score_b", [1.0]), ("map_bhw", [1.0]),
+        ("value_b", float("nan")), ("boxes_n4", [[0.1, 0.2, 0.3]]), ("boxes_n4", [0.1, 0.2, 0.3, 0.4]),
+        ("boxes_n4", [[0, 0, float("nan"), 1]]), ("value_b", 2**70), ("label_bk", ["cat", 1]),
+    ],
+)  # fmt: skip
+def test_a_target_has_the_shape_that_its_key_says(key: str, value: object) -> None:
+    with pytest.raises(BadTarget, match=f"its {key} should be .*, not "):
+        encode({key: value}, CLASSES, None)
+
+
+@pytest.mark.parametrize("value", ["fox", 3, -1])
+def test_a_class_outside_the_training_classes_is_none(value: object) -> None:
+    with pytest.raises(UnknownClass, match=f"its class {value!r} is not among the training classes"):
+        encode({"label_b": value}, CLASSES, None)
+
+
+def test_boxes_may_lie_a_rounding_error_outside() -> None:
+    boxes_n4 = encode({"boxes_n4": [[-1e-6, 0, 1 + 1e-6, 1]]}, CLASSES, None)["boxes_n4"]
+    assert boxes_n4.shape == (1, 4)

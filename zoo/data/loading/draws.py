@@ -39,7 +39,7 @@ def balanced_order(classes: np.ndarray, seed: int, epoch: int, power: float) -> 
 
     Example:
         >>> drawn = balanced_order(np.array([0] * 900 + [1] * 100), seed=0, epoch=0, power=0.0)
-        >>> 400 < (drawn < 900).sum() < 600
+        >>> bool(400 < (drawn < 900).sum() < 600)
         True
     """
     counts = np.bincount(classes)

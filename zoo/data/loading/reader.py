@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from zoo.data.loading.draws import augment_seed, clip_draw, frame_draws, substit
 from zoo.data.loading.plan import Request
 from zoo.data.loading.quarantine import BadFile
 from zoo.data.loading.watch import Watch
-from zoo.data.targets import CLIP, MASK, collate, encode
+from zoo.data.targets import CLIP, MASK, MEDIA, BadTarget, Shapes, collate, encode, stacked_shapes
 from zoo_registry.errors import DataError, Problem, UndecodableMedia, ZooError
 from zoo_registry.protocols import Batch, Sample
 
@@ -77,11 +78,13 @@ class Row:
     """All views of one sample, of each of its copies.
 
     Attributes:
-        index: of the sample that is shown.
+        sample: that is shown.
+        index: its own.
         inputs: for each view of each copy, what the model takes.
         targets: likewise, encoded.
     """
 
+    sample: Sample
     index: int
     inputs: list[dict[str, Tensor]]
     targets: list[dict[str, Any]]
@@ -128,7 +131,7 @@ class Reader:
                 raise DataError(
                     f"the model takes {name} but declares nothing about it", hint="its entry needs the spec"
                 )
-        if "clip_bcthw" not in inputs and len(split) and CLIP in split.samples[0].targets:
+        if "clip_bcthw" not in inputs and len(split) and not set(MEDIA).isdisjoint(split.samples[0].targets):
             raise DataError(
                 f"the {split.name} split has target clips, which are read like the input clip; the model takes none",
                 hint="choose a model that takes clip_bcthw, or a source without target clips",
@@ -162,7 +165,11 @@ class Reader:
         return self.answer(rows, bad, time.perf_counter() - began, request.epoch, request.number)
 
     def answer(self, rows: Sequence[Row], bad: dict[int, BadFile], decode: float, epoch: int, *request: int) -> Answer:
-        """Rows as a batch, changed by the worker's augmentations; `request` numbers it within the epoch."""
+        """Rows as a batch, changed by the worker's augmentations; `request` numbers it within the epoch.
+
+        Where their targets do not fit together, those that are like most others make the batch.
+        """
+        rows = self._alike(rows, bad)
         if not rows:
             return Answer(None, bad, decode=decode)
         batch = _batch(rows, self.inputs, self.views)
@@ -177,6 +184,18 @@ class Reader:
         except Exception:
             return Answer(bad=bad, crash=f"while augmenting in a worker:\n{traceback.format_exc()}")
         return Answer(batch, bad, decode=decode, augment=time.perf_counter() - began)
+
+    def _alike(self, rows: Sequence[Row], bad: dict[int, BadFile]) -> Sequence[Row]:
+        """The rows whose targets can be stacked."""
+        shapes = [stacked_shapes(row.targets[0]) for row in rows]
+        if len(set(shapes)) < 2:
+            return rows
+        usual = Counter(shapes).most_common(1)[0][0]
+        for row, shape in zip(rows, shapes, strict=True):
+            if shape != usual:
+                told = f"its targets are {_in_words(shape)}, those of others {_in_words(usual)}"
+                bad[row.index] = failure(self.split.name, row.sample, undecodable(row.sample.name, told))
+        return [row for row, shape in zip(rows, shapes, strict=True) if shape == usual]
 
     @contextmanager
     def reading(self, index: int) -> Iterator[None]:
@@ -233,9 +252,9 @@ class Reader:
             copies: for each time that it is shown, how often it came before in the epoch; likewise.
 
         Raises:
-            UndecodableMedia: it, its target clip or its mask cannot be read.
+            UndecodableMedia: it, its target clip or its mask cannot be read, or a target is none that a batch can hold.
         """
-        sample = at_hand(sample)
+        source, sample = sample, at_hand(sample)
         drawn = [copy * self.views + view for copy in copies for view in range(self.views)]  # copies: further views
         positions = [self._view(drawn_for, view, epoch) for view in drawn]
         inputs: list[dict[str, Tensor]] = [{} for _ in positions]
@@ -260,10 +279,19 @@ class Reader:
             for view, (start, end) in zip(inputs, spans, strict=True):
                 view["audio_bcn"] = read_audio(decodable(sample.media), self.audio, start=start, end=end)
         targets = [
-            encode({**sample.targets, **decoded}, self._classes, placement)
-            for decoded, placement in zip(wanted, placements, strict=True)
+            self._encoded(source, decoded, placement) for decoded, placement in zip(wanted, placements, strict=True)
         ]
-        return Row(index, inputs, targets)
+        return Row(source, index, inputs, targets)
+
+    def _encoded(self, sample: Sample, decoded: dict[str, Tensor], placement: Placement | None) -> dict[str, Any]:
+        """The targets as tensors, films among them decoded; one that is odd makes the sample a bad one."""
+        targets = {**sample.targets, **decoded}
+        if film := next((key for key in MEDIA if isinstance(targets.get(key), str)), None):
+            raise undecodable(sample.name, f"its {film} is read like a clip, and the model takes none")
+        try:
+            return encode(targets, self._classes, placement)
+        except BadTarget as error:
+            raise undecodable(sample.name, str(error)) from error
 
     def _view(self, index: int, view: int, epoch: int) -> View:
         if not self.train:
@@ -316,6 +344,10 @@ def _see_alike(source: Clip, target: Clip, media: str) -> None:
     sizes = zip(source.placement.scaled, target.placement.scaled, strict=True)
     if any(abs(ours - theirs) > 1 for ours, theirs in sizes):  # one pixel of rounding
         raise undecodable(media, "its width and height are in another proportion than the input's")
+
+
+def _in_words(shapes: Shapes) -> str:
+    return ", ".join(f"{key} {shape or 'a number'}" for key, shape in shapes) or "none"
 
 
 def failure(split: str, sample: Sample, error: UndecodableMedia) -> BadFile:
