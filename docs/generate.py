@@ -25,6 +25,7 @@ from zoo.cli import cli
 from zoo.recipe import schema
 from zoo_registry import entries, errors, hookspecs
 from zoo_registry.catalog import catalog
+from zoo_registry.licences import is_non_commercial
 from zoo_registry.protocols import PROVIDED
 
 DOCS = Path(__file__).parent
@@ -131,7 +132,7 @@ def models() -> str:
         if len(found) > 100:
             parts.append(_family(namespace, found))
             continue
-        head = ("model", "what it is", "clip", "parameters", "weights", "licence")
+        head = ("model", "what it is", "clip", "parameters", "GMACs", "weights (claimed)", "licence")
         parts += [f"### `{namespace}`", table(head, [_model(listed) for listed in found])]
     return "\n\n".join(parts)
 
@@ -139,9 +140,15 @@ def models() -> str:
 def _model(listed: Any) -> tuple[str, ...]:
     entry = listed.entry
     count = f"{entry.parameters:,}" if entry.parameters else "–"
+    gmacs = f"{entry.gmacs:.3f}" if entry.gmacs else "–"
     weights = "; ".join(f"`.{each.tag}`{_claims(each)}" for each in entry.weights) or "–"
-    licences = "; ".join(dict.fromkeys(each.licence or "unknown" for each in entry.weights)) or "–"
-    return f"`{listed.name}`", entry.summary, _clip(entry.clip), count, weights, licences
+    licences = "; ".join(dict.fromkeys(_licence(each.licence) for each in entry.weights)) or "–"
+    limits = "".join(f" Not: {check} ({why})." for check, why in entry.limits.items())
+    return f"`{listed.name}`", f"{entry.summary}{limits}", _clip(entry.clip), count, gmacs, weights, licences
+
+
+def _licence(name: str | None) -> str:
+    return f"{name or 'unknown'}{' (no commercial use)' if is_non_commercial(name) else ''}"
 
 
 def _clip(clip: entries.ClipSpec | None) -> str:

@@ -9,7 +9,9 @@ import pytest
 
 from tests.test_main_job import zoo
 
-COMMANDS = ["run", "predict", "evaluate", "models", "show", "plugins", "check", "explain", "schema", "doctor"]
+COMMANDS = [
+    "run", "predict", "evaluate", "models", "show", "convert", "plugins", "check", "explain", "schema", "doctor",
+]  # fmt: skip
 
 
 def test_help_lists_every_command(tmp_path: Path) -> None:
@@ -53,8 +55,38 @@ def test_models_prints_json_lines(tmp_path: Path) -> None:
 def test_show_tells_what_a_model_wants_and_where_its_weights_are(tmp_path: Path) -> None:
     said = zoo("show", "r3d_18", cwd=tmp_path).stdout
     assert "33,371,472" in said  # with 400 classes, as torchvision publishes it
-    assert "(claimed)" in said
+    assert "accuracy 0.632, top5 0.83479 (claimed by torchvision" in said
     assert "16 frames" in said
+
+
+def test_models_are_sorted_and_limited_by_size(tmp_path: Path) -> None:
+    words = ["models", "--sort", "params", "--task", "classification", "--max-gmacs", "10", "--json"]
+    said = zoo(*words, cwd=tmp_path)
+    rows = [json.loads(line) for line in said.stdout.splitlines()]
+    assert {"video/x3d_xs", "video/x3d_s", "video/x3d_m", "basic/cnn3d"} <= {row["name"] for row in rows}
+    assert all(row["gmacs"] <= 10 for row in rows)
+    sizes = [row["parameters"] for row in rows]
+    assert sizes == sorted(sizes)
+    assert "models do not declare gmacs and were left out" in said.stderr  # all of timm
+
+
+def test_models_show_licences_and_mark_those_that_forbid_commercial_use(tmp_path: Path) -> None:
+    (line,) = zoo("models", "timm/vit_base_patch16_224", "--license", cwd=tmp_path).stdout.splitlines()
+    assert "cc-by-nc-4.0 (no commercial use)" in line  # that of the masked autoencoder's weights
+    assert "apache-2.0" in line
+
+
+def test_show_counts_what_a_model_costs_and_draws_it(tmp_path: Path) -> None:
+    said = zoo("show", "x3d_s", "--diagram", "x3d.svg", cwd=tmp_path).stdout
+    assert "3,794,274 parameters, 1.96" in said  # as measured on the original
+    picture = (tmp_path / "x3d.svg").read_text()
+    assert picture.startswith("<?xml")
+    assert "3,794,274 parameters" in picture
+
+
+def test_show_draws_models_only_and_only_as_pictures(tmp_path: Path) -> None:
+    assert "draws models" in zoo("show", "l1", "--diagram", "x.svg", cwd=tmp_path, code=2).stderr
+    assert "writes .svg or .png" in zoo("show", "x3d_s", "--diagram", "x.pdf", cwd=tmp_path, code=2).stderr
 
 
 def test_show_lists_the_parameters_of_a_loss(tmp_path: Path) -> None:

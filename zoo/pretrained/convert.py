@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,12 +136,14 @@ class _Attempt:
         state: the checkpoint in its keys.
         wrong: in what they differ, by key.
         classes: what the checkpoint's last layer has.
+        said: warnings of the layout's converter.
     """
 
     module: Module
     state: Mapping[str, Tensor]
     wrong: Mapping[str, str]
     classes: int
+    said: Sequence[warnings.WarningMessage]
 
 
 def _network(
@@ -156,6 +159,8 @@ def _network(
         if attempt is None:
             continue
         if not attempt.wrong:
+            for warning in attempt.said:
+                warnings.warn(warning.message, stacklevel=3)
             own = attempt.module.state_dict()
             fill(attempt.module, {key: attempt.state[key].to(own[key].dtype) for key in own})
             return attempt.module, layout, attempt.classes
@@ -175,10 +180,12 @@ def _attempt(
     module = build_empty(lambda: build(listed, params, provided, load_weights=lambda *_: None))
     change = None if layout == _OWN else converter(listed, layout)
     try:
-        renamed = converted(state, module, change)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            renamed = converted(state, module, change)
     except Exception:  # a converter that was given another project's keys may raise anything
         return None
     own = module.state_dict()
     last = renamed.get(next(reversed(own)))
     found = len(last) if last is not None and last.ndim else classes
-    return _Attempt(module, renamed, differences(own, renamed), found)
+    return _Attempt(module, renamed, differences(own, renamed), found, said)

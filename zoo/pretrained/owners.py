@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,9 @@ def _fits(state: Mapping[str, Tensor], module: Module, listed: Listed, layout: s
     from zoo.pretrained.fitting import converted, converter
 
     try:
-        renamed = converted(state, module, converter(listed, layout) if layout else None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a converter says of weights that may not be its own
+            renamed = converted(state, module, converter(listed, layout) if layout else None)
     except Exception:  # a converter that was given something else than it knows
         return False
     own = module.state_dict()
