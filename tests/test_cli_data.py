@@ -68,7 +68,7 @@ def test_a_leak_exits_with_1_and_is_mended_by_fix(data: Path, check: Check) -> N
     code, said, _ = check("--fix", "--out", "first")
     assert code == 1
     assert "0.mp4 of train and leak.mp4 of val show the same 1.6 s (same bytes)" in said
-    assert "0.mp4: shows the same as leak.mp4 of val, which stays" in said
+    assert "0.mp4: shows what leak.mp4 of val shows, which stays" in said
     assert "missing.mp4: there is no such file" in said
     cleaned = ["--set", "data.train.params.path=first/cleaned.csv", "--set", "data.val.params.path=first/cleaned.csv"]
     code, said, _ = check(*cleaned, "--json")

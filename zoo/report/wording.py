@@ -22,7 +22,8 @@ _SPELT = {
 def plain(text: object, limit: int | None = None) -> str:
     """Text as one line that can always be drawn and written.
 
-    File names may hold bytes that are not UTF-8 (surrogates in Python) and control characters; both become `�`.
+    File names may hold bytes that are not UTF-8 (surrogates in Python), control characters, and signs that turn the
+    direction of what follows; all become `�`.
 
     Args:
         text: anything; its `str` is taken.
@@ -32,11 +33,16 @@ def plain(text: object, limit: int | None = None) -> str:
         >>> plain("clips/a_very_long_name_of_a_film_017.mp4", limit=21)
         'clips/a_ve…lm_017.mp4'
     """
-    line = "".join("�" if unicodedata.category(character) in ("Cc", "Cs") else character for character in str(text))
+    line = "".join("�" if _is_unprintable(character) else character for character in str(text))
     if limit is None or len(line) <= limit:
         return line
     tail = (limit - 1) // 2
     return f"{line[: limit - 1 - tail]}…{line[-tail:] if tail else ''}"
+
+
+def _is_unprintable(character: str) -> bool:
+    turning = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
+    return turning or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def name(key: str) -> str:

@@ -54,7 +54,7 @@ def test_what_is_broken_black_or_there_twice_is_left_out_and_the_rest_reads_back
         ("3.mp4", "contradiction"),
         ("other.mp4", "contradiction"),
     ]
-    assert out[1].reason == "shows the same as 2.mp4 of val, which stays"
+    assert out[1].reason == "shows what 2.mp4 of val shows, which stays"
     manifest = write_cleaned(tmp_path / "lists", splits, out)
     assert read_back(manifest, "train") == [
         ("0.mp4", {"label_b": "cat"}, None, None),

@@ -11,13 +11,16 @@ import pytest
 
 from tests.zoo.data.faulty_films import copied, moving_texture
 from zoo.data import Split
-from zoo.data.audit import KINDS, Audit, audit_splits
+from zoo.data.audit import KINDS, Audit, Finding, Place, audit_splits
+from zoo.data.audit.audit import SplitSummary
 from zoo.data.audit.page import as_html
 from zoo.data.audit.record import as_json
 from zoo_registry import ClipSpec
 from zoo_registry.protocols import Sample
 
 HOSTILE = '<script>alert("x")</script>'
+REVERSED = "clip\u202e4pm.exe"
+"""Without care browsers and terminals show it as clipexe.mp4."""
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +127,50 @@ def test_clean_data_is_called_clean(tmp_path: Path) -> None:
 def test_every_kind_is_in_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")
     assert [name for name in KINDS if f"| `{name}` |" not in page] == []
+
+
+def synthetic(findings: list[Finding], **options) -> Audit:
+    return Audit(
+        "large",
+        None,
+        {"train": SplitSummary(1, 1, 1.0), "val": SplitSummary(1, 1, 1.0)},
+        tuple(findings),
+        {},
+        **options,
+    )
+
+
+def overlapping(number: int, **spans: tuple[float | None, float | None]) -> Finding:
+    places = tuple(Place(split, number, "a.mp4", f"a{number}.mp4", *span) for split, span in spans.items())
+    return Finding(
+        "leak", "a.mp4 leaks", places, {"how": "same file", "seconds": 1.0, "copies": [{"how": "same file"}]}
+    )
+
+
+def test_ten_thousand_findings_make_a_page_that_opens() -> None:
+    jpeg = b"\xff" * 8_000
+    findings = [overlapping(number, train=(0.0, 6.0), val=(5.0, 10.0)) for number in range(10_000)]
+    strips = {(split, number): jpeg for split in ("train", "val") for number in range(10_000)}
+    text = as_html(synthetic(findings, strips=strips))
+    assert text.count('<div class="card">') == 40
+    assert "9,960 more are in audit.json" in text
+    assert len(text) < 1.5e6  # 80 pictures of 8 kB are 0.85 MB in base64
+
+
+def test_bars_show_which_part_of_a_film_is_shared() -> None:
+    """Of the ten seconds from 0 to 10: 0 to 6 and 5 to 10."""
+    bars = re.findall(
+        r'<i class="(\w+)" style="([^"]+)"', as_html(synthetic([overlapping(0, train=(None, 6.0), val=(5.0, 10.0))]))
+    )
+    assert bars == [("train", "margin-left:0.0%;width:60.0%"), ("val", "margin-left:50.0%;width:50.0%")]
+
+
+def test_no_bar_is_drawn_where_nobody_knows_how_long_a_film_is() -> None:
+    assert 'style="margin-left' not in as_html(synthetic([overlapping(0, train=(None, None), val=(5.0, 10.0))]))
+
+
+def test_a_name_cannot_turn_the_direction_of_what_follows() -> None:
+    place = Place("train", 0, REVERSED, REVERSED)
+    text = as_html(synthetic([Finding("black", f"{REVERSED} is black", (place,))]))
+    assert "\u202e" not in text
+    assert "clip\ufffd4pm.exe is black" in text

@@ -54,7 +54,8 @@ def _removed(kind: str, message: str, places: Sequence[Place]) -> list[tuple[Pla
     """Which samples of a finding go."""
     if kind in ("leak", "duplicate"):
         kept = min(places, key=lambda place: (MOST_HONEST.index(place.split), place.index))
-        same = f"shows the same as {kept.key} of {kept.split}, which stays"
+        same = f"shows {'the same as' if kind == 'duplicate' else 'what'} {kept.key} of {kept.split}"
+        same += ", which stays" if kind == "duplicate" else " shows, which stays"
         stays = {kept} if kind == "duplicate" else {place for place in places if place.split == kept.split}
         return [(place, same) for place in places if place not in stays]
     return [(place, message) for place in places]

@@ -138,7 +138,8 @@ def _kind(kind: Kind, found: Sequence[Finding], strips: Mapping[tuple[str, int],
 
 
 def _card(finding: Finding, strips: Mapping[tuple[str, int], bytes]) -> str:
-    films = "".join(_film(place, strips) for place in finding.places[:SHOWN_PLACES])
+    shown = finding.places[:SHOWN_PLACES]
+    films = "".join(_film(place, strips) + bar for place, bar in zip(shown, _times(finding, shown), strict=True))
     rest = len(finding.places) - SHOWN_PLACES
     more = f'<p class="more">and {rest:,} more</p>' if rest > 0 else ""
     measured = "; ".join(_measured(finding.evidence))
@@ -148,8 +149,9 @@ def _card(finding: Finding, strips: Mapping[tuple[str, int], bytes]) -> str:
 
 def _message(finding: Finding) -> str:
     """What the films below it do not say themselves."""
-    if finding.kind in ("leak", "duplicate"):
-        return str(finding.evidence.get("how", "")).capitalize()
+    if finding.kind in ("leak", "duplicate", "overlap"):
+        seconds = finding.evidence.get("seconds", 0)
+        return str(finding.evidence.get("how", "")).capitalize() + (f", {seconds:.1f} s" if seconds >= 0.1 else "")
     if finding.kind == "label":
         given, suggested = finding.evidence["given"], finding.evidence["suggested"]
         return f"labelled {given}, looks like {suggested}"
@@ -170,14 +172,26 @@ def _film(place: Place, strips: Mapping[tuple[str, int], bytes], *, labelled: bo
     jpeg = strips.get((place.split, place.index))
     picture = _image(jpeg, place.key) if jpeg else '<div class="none">no picture</div>'
     labels = f'<span class="labels">{_text(", ".join(place.labels))}</span>' if labelled and place.labels else ""
-    span = "" if place.start is None and place.end is None else f" {place.start or 0:g}-{_end(place.end)} s"
-    key = _text(plain(place.key + ("" if span.strip() in place.key else span)))
-    name = f'{_badge(place.split)}<code title="{_text(place.media)}"><bdi>{key}</bdi></code>{labels}'
+    spanned = place.key == place.media and not (place.start is None and place.end is None)
+    span = f" {place.start or 0:g} s to {'end' if place.end is None else f'{place.end:g} s'}" if spanned else ""
+    name = (
+        f'{_badge(place.split)}<code title="{_text(place.media)}"><bdi>{_text(place.key + span)}</bdi></code>{labels}'
+    )
     return f'<div class="film"><div class="name">{name}</div>{picture}</div>'
 
 
-def _end(end: float | None) -> str:
-    return "" if end is None else f"{end:g}"
+def _times(finding: Finding, places: Sequence[Place]) -> list[str]:
+    """Under each film that shares a part with the others a bar that says which: all bars have one time axis."""
+    spans = [(place.start or 0.0, place.end) for place in places if place.end is not None]
+    if "seconds" not in finding.evidence or len(spans) < len(places):
+        return [""] * len(places)
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
+    scale = 100 / max(last - first, 1e-9)
+    return [
+        f'<div class="when"><i class="{_text(place.split)}" '
+        f'style="margin-left:{(start - first) * scale:.1f}%;width:{(end - start) * scale:.1f}%"></i></div>'
+        for place, (start, end) in zip(places, spans, strict=True)
+    ]
 
 
 def _image(jpeg: bytes, description: str) -> str:

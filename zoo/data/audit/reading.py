@@ -16,6 +16,7 @@ from zoo.data.decode.film import Decoder, open_film
 from zoo.data.decode.media_info import MediaInfo, probe
 from zoo_registry.entries import ClipSpec
 from zoo_registry.errors import DataError, UndecodableMedia
+from zoo_registry.spec_rules import HIGHEST_FPS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -132,7 +133,7 @@ def _span(media: str | bytes, info: MediaInfo, span: Span, decoder: Decoder) -> 
     count = min(SAMPLED, frames)
     size = HEIGHT, min(max(round(HEIGHT * info.width / info.height), WIDTHS[0]), WIDTHS[1])
     # Resampled so that the whole span has just as many frames as are wanted: they lie evenly in time.
-    rate = count / (end - begin) if end > begin else None
+    rate = min(count / (end - begin), HIGHEST_FPS) if end > begin else None
     spec = ClipSpec(frames=count, size=size, resize=size, fps=rate, interpolation="area")
     try:
         with open_film(media, decoder) as film:

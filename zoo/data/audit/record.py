@@ -63,4 +63,4 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _place(place: Place) -> dict[str, Any]:
-    return asdict(place) | {"labels": list(place.labels)}
+    return vars(place) | {"labels": list(place.labels)}  # `asdict` takes two minutes for a million samples
