@@ -1,46 +1,102 @@
-"""An image backbone that looks at every frame, and averages over time."""
+"""An image backbone that looks at every frame, and what makes one answer of its features over time."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import timm
-from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
+from zoo_plugins.timm.backbone import frame_backbone, frame_features, frame_pyramid, set_grad_checkpointing
+from zoo_plugins.timm.stages import backbone_stages
 from zoo_registry import ClipSpec, Provided, Range
-from zoo_registry.errors import ParameterError
+from zoo_registry.protocols import Stage
+
+
+class TemporalMean(nn.Module):
+    """The mean over frames: the segmental consensus of Temporal Segment Networks (Wang et al. 2016, section 3.1).
+
+    The mean of a linear layer's answers is its answer to the mean, so it may stand before the classifier.
+
+    Args:
+        dropout: probability for every feature of every frame.
+    """
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features_btd: Tensor) -> Tensor:
+        """Features of frames (B, T, D) to those of clips (B, D)."""
+        return self.dropout(features_btd).mean(1)
 
 
 class FrameEncoder(nn.Module):
-    """Frames through a timm backbone, the mean over time through a linear layer.
+    """Frames through a timm backbone, its features through something over time and a linear layer.
 
-    `backbone.*` has timm's own parameter names; `head.*` takes the place of timm's classifier, so that a clip of one
-    frame gets timm's own logits. The order of frames makes no difference to the result.
+    `backbone.*` has timm's own parameter names; `head.*` takes the place of timm's classifier, so that with the mean
+    over time a clip of one frame gets timm's own logits. The mean does not see the order of frames.
 
     Args:
-        backbone: a timm model without classifier: pictures (N, 3, H, W) to features (N, D). The few encoders that do
-            not pool, and give tokens (N, L, D) or a map (N, D, h, w), are averaged over these.
-        features: D.
+        backbone: a timm model without classifier, see `frame_backbone`.
+        features: D, what `temporal` gives.
         num_classes: K.
         dropout: probability before the last layer.
+        temporal: features of frames (B, T, D) to features of clips (B, D); the mean when None.
     """
 
-    def __init__(self, backbone: nn.Module, features: int, num_classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        features: int,
+        num_classes: int,
+        dropout: float = 0.0,
+        temporal: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.temporal = temporal or TemporalMean()
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, num_classes)
 
     def forward(self, clip_bcthw: Tensor) -> Tensor:
-        """Clips (B, 3, T, H, W) to logits (B, K)."""
-        batch = clip_bcthw.shape[0]
-        features = self.backbone(clip_bcthw.transpose(1, 2).flatten(0, 1))
-        if features.ndim == 4:
-            features = features.flatten(2).transpose(1, 2)
-        features_bd = features.reshape(batch, -1, features.shape[-1]).mean(1)
-        logits_bk: Tensor = self.head(self.dropout(features_bd))
+        """Clips (B, C, T, H, W) to logits (B, K)."""
+        return self.forward_head(self.forward_features(clip_bcthw))
+
+    def forward_features(self, clip_bcthw: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W) to features of their frames (B, T, D)."""
+        return frame_features(self.backbone, clip_bcthw)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Features of frames to logits (B, K)."""
+        logits_bk: Tensor = self.head(self.dropout(self.temporal(features)))
         return logits_bk
+
+    def forward_pyramid(self, clip_bcthw: Tensor) -> list[Tensor]:
+        """Clips to timm's maps (B, C, T, H', W') of all frames, finest first.
+
+        Raises:
+            ParameterError: timm offers none of this backbone.
+        """
+        return frame_pyramid(self.backbone, clip_bcthw)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The backbone's stages; what is over time belongs to the head."""
+        *body, last = backbone_stages(self.backbone)
+        own = tuple(f"temporal.{name}" for name, _ in self.temporal.named_parameters(recurse=False))
+        parts = [
+            (f"temporal.{name}",)
+            for name, part in self.temporal.named_children()
+            if any(True for _ in part.parameters())
+        ]
+        return (*body, Stage("head", (*last.layers, *([own] if own else []), *parts, ("head",))))
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """In training compute the backbone's layers again in the backward pass.
+
+        Raises:
+            ParameterError: timm cannot do that with this backbone.
+        """
+        set_grad_checkpointing(self.backbone, enable)
 
 
 def frame_encoder(
@@ -48,6 +104,7 @@ def frame_encoder(
     architecture: str,
     num_classes: Provided[int],
     clip: Provided[ClipSpec | None] = None,
+    in_channels: Annotated[int, Range(ge=1)] = 3,
     dropout: Annotated[float, Range(ge=0, lt=1)] = 0.0,
     drop_path: Annotated[float, Range(ge=0, lt=1)] = 0.0,
 ) -> FrameEncoder:
@@ -57,26 +114,12 @@ def frame_encoder(
         architecture: timm's name of it.
         num_classes: K.
         clip: the clip spec in force. Backbones that are made for one size are made for this one.
+        in_channels: C of the clip.
         dropout: probability before the last layer.
         drop_path: probability of leaving out a residual branch (stochastic depth), where the backbone has it.
 
     Raises:
-        ParameterError: the backbone cannot take clips of this size, or has no stochastic depth.
+        ParameterError: the backbone cannot take clips of this size or number of channels, or has no stochastic depth.
     """
-    arguments: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
-    config = get_pretrained_cfg(architecture)
-    own_size = tuple(config.input_size[1:]) if config is not None and config.fixed_input_size else None
-    if clip is not None and own_size is not None and clip.height_width != own_size:
-        arguments["img_size"] = clip.height_width
-    try:
-        backbone = timm.create_model(architecture, pretrained=False, num_classes=0, **arguments)
-    except (TypeError, ValueError, AssertionError) as error:
-        if not arguments:
-            raise
-        asked = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        raise ParameterError(
-            f"timm/{architecture} cannot be built with {asked}: {error}",
-            hint="leave out data.clip.size and drop_path, or take another backbone",
-        ) from error
-    features = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    backbone, features = frame_backbone(architecture, clip=clip, in_channels=in_channels, drop_path=drop_path)
     return FrameEncoder(backbone, features, num_classes, dropout)

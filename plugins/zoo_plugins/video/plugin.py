@@ -1,9 +1,9 @@
 """Video classifiers of the literature, in our own code."""
 
-from zoo_plugins.video import resnet_entries, slowfast_entries, x3d_entries
+from zoo_plugins.video import frame_entries, inception_entries, resnet_entries, slowfast_entries, x3d_entries
 from zoo_registry import Model, hookimpl
 
-_FAMILIES = (resnet_entries, slowfast_entries, x3d_entries)
+_FAMILIES = (resnet_entries, slowfast_entries, x3d_entries, inception_entries, frame_entries)
 
 
 @hookimpl
