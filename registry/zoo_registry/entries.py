@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from zoo_registry.spec_rules import audio_faults, clip_faults, refuse
+
 
 @dataclass(frozen=True)
 class Range:
@@ -37,17 +39,25 @@ class ClipSpec:
     """What a model wants to see, and how pixels get there. Applied alike by train, evaluate, predict and export.
 
     Attributes:
-        frames: frames of a clip, T.
-        stride: every how many source frames one is taken (at `fps`, when given); counts for dense sampling.
-        size: (height, width) that enters the model; an int means a square.
-        resize: before the crop to `size`: an int is the length of the short side, a pair is (height, width) exactly,
-            None scales the short side so that the frame just covers `size`.
-        mean, std: per channel, for values in 0..1.
-        fps: frame rate to which films are resampled by time before `stride` counts, None for the film's own.
-        interpolation: filter of the resize.
+        frames: frames of a clip, T; 1 to 65536.
+        stride: every how many source frames one is taken (at `fps`, when given), 1 to 65536; counts for dense sampling.
+        size: (height, width) that enters the model, each 1 to 16384; an int means a square.
+        resize: before the crop to `size`: an int is the length of the short side, a pair is (height,
+            width) exactly, None scales the short side so that the frame just covers `size`.
+        mean, std: per channel, for values in 0..1; as many of one as of the other, std above 0.
+        fps: frame rate to which films are resampled by time before `stride` counts, above 0 to 10000; None for the
+            film's own.
+        interpolation: filter of the resize; `nearest` mixes no pixels, as masks need it.
         sampling: which frames of a film: `dense`, every `stride`-th from some place on; `segments`, one from each of
             `frames` equal segments, drawn in training and the middle one in evaluation (Temporal Segment Networks,
             Wang et al. 2016); `keyframes`, the same of its keyframes, which decode fastest.
+
+    Raises:
+        ParameterError: a `ValueError` with everything that is out of these bounds.
+
+    Example:
+        >>> ClipSpec(frames=16, stride=4, size=112, resize=128).height_width
+        (112, 112)
     """
 
     frames: int
@@ -57,8 +67,11 @@ class ClipSpec:
     mean: tuple[float, ...] = (0.45, 0.45, 0.45)
     std: tuple[float, ...] = (0.225, 0.225, 0.225)
     fps: float | None = None
-    interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear"
+    interpolation: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
     sampling: Literal["dense", "segments", "keyframes"] = "dense"
+
+    def __post_init__(self) -> None:
+        refuse("clip", clip_faults(vars(self)))
 
     @property
     def height_width(self) -> tuple[int, int]:
@@ -100,14 +113,24 @@ class AudioSpec:
     """The sound that goes with a clip: the same span of time, resampled.
 
     Attributes:
-        rate: samples per second.
-        samples: length N after padding with silence or cutting at the end.
-        channels: 1 mixes down to mono.
+        rate: samples per second, 1 to 768000.
+        samples: length N after padding with silence or cutting at the end, 1 to 2**27.
+        channels: 1 mixes down to mono; 2, 6 and 8 are stereo, 5.1 and 7.1.
+
+    Raises:
+        ParameterError: a `ValueError` with everything that is out of these bounds.
+
+    Example:
+        >>> AudioSpec(rate=16000, samples=32000).channels
+        1
     """
 
     rate: int = 16000
     samples: int
     channels: int = 1
+
+    def __post_init__(self) -> None:
+        refuse("audio", audio_faults(vars(self)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@
     ├── NameProblem             a name that breaks the grammar of `zoo_registry.names`
     │   ├── UnknownName         nothing of that kind is called so
     │   └── AmbiguousName       several plugins offer it
-    ├── ParameterError          a value that a builder's signature does not admit
+    ├── ParameterError          a value that a builder's signature, or a spec, does not admit; also a ValueError
     ├── PluginError             a plugin whose component cannot be used
     │   └── MissingExtra        the component is there, the packages it wants are not
     ├── DataError               media, labels or manifests that cannot serve
@@ -106,8 +106,8 @@ class AmbiguousName(NameProblem):
     """Several plugins offer the name; the hint lists the qualified ones."""
 
 
-class ParameterError(ZooError):
-    """A value that a builder's signature does not admit."""
+class ParameterError(ZooError, ValueError):
+    """A value that a builder's signature, or a spec, does not admit."""
 
 
 class PluginError(ZooError):

@@ -18,9 +18,6 @@ FORMAT = 1
 LARGEST = 16 * 2**20
 """Bytes of the longest `model.json` that is read; 22,000 labels and the record of a pruned network need about 2 MiB."""
 
-LONGEST_SIDE = 16384
-MOST_FRAMES = 65536
-
 
 class Record(BaseModel):
     """Base of every part: unknown keys are errors, because an older reader cannot know what they change."""
@@ -95,10 +92,6 @@ class Manifest(Record):
     def _agrees_with_itself(self) -> Self:
         if self.labels and self.num_classes not in (None, len(self.labels)):
             raise ValueError(f"{len(self.labels)} labels, but num_classes is {self.num_classes}")
-        if self.clip is not None:
-            _check_clip(self.clip)
-        if self.audio is not None and not (self.audio.rate > 0 and self.audio.samples > 0 and self.audio.channels > 0):
-            raise ValueError("audio: rate, samples and channels must be positive")
         return self
 
     def provided(self) -> dict[str, Any]:
@@ -114,17 +107,6 @@ class Manifest(Record):
     def to_json(self) -> str:
         """The text of `model.json`."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _check_clip(clip: ClipSpec) -> None:
-    height, width = clip.height_width
-    canvas = clip.canvas
-    if not (1 <= clip.frames <= MOST_FRAMES and clip.stride >= 1):
-        raise ValueError(f"clip: frames must be 1 to {MOST_FRAMES} and stride at least 1")
-    if min(height, width) < 1 or max(height, width, *canvas) > LONGEST_SIDE:
-        raise ValueError(f"clip: height and width must be 1 to {LONGEST_SIDE}")
-    if len(clip.mean) != len(clip.std) or not all(value > 0 for value in clip.std):
-        raise ValueError("clip: mean and std must have one value per channel, std above zero")
 
 
 def read_manifest(folder: Path) -> Manifest:

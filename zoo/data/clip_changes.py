@@ -27,6 +27,7 @@ def changed_clip(
 
     Raises:
         RecipeError: changes for a model that takes no clip.
+        ParameterError: changes that make no clip spec.
 
     Example:
         >>> from zoo_registry import ClipSpec
@@ -39,9 +40,14 @@ def changed_clip(
         raise RecipeError("data.clip changes the clip of a model that takes no clip", hint="remove data.clip")
     if clip is None:
         return None
-    if "size" in changes and "resize" not in changes and clip.resize is not None:
-        changes = {**changes, "resize": _in_proportion(clip, replace(clip, size=changes["size"]).height_width)}
-    return _of_channels(replace(clip, **changes), (params or {}).get("in_channels"))
+    return _of_channels(replace(clip, **with_resize(clip, changes)), (params or {}).get("in_channels"))
+
+
+def with_resize(clip: ClipSpec, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The changes, with a `resize` that keeps its proportion to a new `size`, where they say none themselves."""
+    if "size" not in changes or "resize" in changes or clip.resize is None:
+        return changes
+    return {**changes, "resize": _in_proportion(clip, replace(clip, size=changes["size"], resize=None).height_width)}
 
 
 def _in_proportion(clip: ClipSpec, new: tuple[int, int]) -> int | tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Any
 from zoo.build.check import param_faults
 from zoo.build.values import At
 from zoo.recipe.augment_order import augment_order_problems
+from zoo.recipe.clip import clip_problems
 from zoo.recipe.components import components
 from zoo.recipe.files import stray_files
 from zoo.recipe.loaded import LoadedRecipe
@@ -38,6 +39,7 @@ def check_recipe(recipe: LoadedRecipe, *, index: Catalog | None = None) -> list[
     index = index or catalog()
     problems = parameter_problems(recipe.data, recipe.nulls, recipe.where, index)
     problems += augment_order_problems(recipe)
+    problems += clip_problems(recipe, index)
     return problems or stray_files(recipe, index)
 
 

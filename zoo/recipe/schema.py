@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
+from zoo_registry.spec_rules import HIGHEST_FPS, LEAST_STD, LONGEST_SIDE, MOST_FRAMES, WIDEST
+
 Params = dict[str, Any]
 
 
@@ -95,24 +97,30 @@ LossesByRole = Annotated[
 ]
 
 
+Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]
+FrameCount = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
+Mean = Annotated[float, Field(ge=-WIDEST, le=WIDEST)]
+Deviation = Annotated[float, Field(ge=LEAST_STD, le=WIDEST)]
+
+
 class ClipSlot(Slot):
     """Changes to the model's clip spec; what is not written stays as the model wants it."""
 
-    frames: PositiveInt | None = None
+    frames: FrameCount | None = None
     """Frames of a clip."""
-    stride: PositiveInt | None = None
+    stride: FrameCount | None = None
     """Every how many frames of the film one is taken."""
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    size: Side | tuple[Side, Side] | None = None
     """Height and width that enter the model."""
-    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    resize: Side | tuple[Side, Side] | None = None
     """Short side, or exact height and width, before the crop to `size`."""
-    mean: tuple[float, ...] | None = None
+    mean: Annotated[tuple[Mean, ...], Field(min_length=1)] | None = None
     """Per channel, for values in 0..1."""
-    std: tuple[float, ...] | None = None
-    """Per channel, for values in 0..1."""
-    fps: Annotated[float, Field(gt=0)] | None = None
+    std: Annotated[tuple[Deviation, ...], Field(min_length=1)] | None = None
+    """Per channel, for values in 0..1; as many as of `mean`."""
+    fps: Annotated[float, Field(gt=0, le=HIGHEST_FPS)] | None = None
     """Resample films to this frame rate by time."""
-    interpolation: Literal["bilinear", "bicubic", "area"] | None = None
+    interpolation: Literal["bilinear", "bicubic", "area", "nearest"] | None = None
     """Filter of the resize."""
     sampling: Literal["dense", "segments", "keyframes"] | None = None
     """Which frames: every `stride`-th, one of each of `frames` equal segments, or keyframes."""

@@ -71,11 +71,6 @@ def test_a_film_without_sound_says_so(numbered_film: WriteFilm) -> None:
         read_audio(numbered_film(), AudioSpec(samples=16000))
 
 
-def test_a_number_of_channels_without_a_layout_is_an_error(two_tones: Path) -> None:
-    with pytest.raises(DataError, match="cannot be mixed to 3 channels"):
-        read_audio(two_tones, AudioSpec(samples=16000, channels=3))
-
-
 def test_a_real_films_sound_is_cut_at_the_right_place(shared: Path) -> None:
     path = shared / "clips" / "R6llTwEh07w.mp4"
     with av.open(str(path)) as container:

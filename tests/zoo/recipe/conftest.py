@@ -17,7 +17,9 @@ from zoo_registry import *
 @hookimpl
 def zoo_models():
     weights = (Weights(tag="k400", source="hf://lab/small"), Weights(tag="ssv2", source="hf://lab/small-ssv2"))
-    return [Model("small", "lab_parts:small", weights=weights), Model("large", "lab_parts:small", fixed={"width": 64})]
+    seeing = Model("seeing", "lab_parts:small", clip=ClipSpec(frames=8, size=224, resize=256))
+    large = Model("large", "lab_parts:small", fixed={"width": 64})
+    return [Model("small", "lab_parts:small", weights=weights), large, seeing]
 
 @hookimpl
 def zoo_tasks():

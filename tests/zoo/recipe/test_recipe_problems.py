@@ -72,7 +72,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(complain: Co
         ("bad.yaml:3:7: no task is called 'sortin'", "lab/sorting (from lab_plugin)"),
         ("bad.yaml:4:15: no model is called 'smal'", "lab/small (from lab_plugin)"),
         ("bad.yaml:5:44: data.train.params.path: expected a path, found 3", ""),
-        ("bad.yaml:5:62: data.clip.size: expected a whole number above 0 or a list of 2", "found [1, 2, 3]"),
+        ("bad.yaml:5:62: data.clip.size: expected a whole number from 1 to 16384 or a list of 2", "found [1, 2, 3]"),
         ("bad.yaml:6:11: no augmentation is called 'absolute'", "'absolute' is a loss"),
         ("bad.yaml:6:21: ", "no plugin has the namespace 'acme'"),
         ("bad.yaml:6:32: ", "API v2"),
@@ -293,3 +293,41 @@ def test_paths_of_a_fetched_recipe_start_from_the_current_folder(index: Catalog,
 
 def test_a_mapping_that_no_file_could_hold_is_refused(complain: Complain) -> None:
     assert complain({"zoo": 1, "model": print})[0].startswith("recipe: a recipe cannot hold a builtin_function")
+
+
+@pytest.mark.parametrize(
+    ("clip", "place", "said"),
+    [
+        ("{frames: 0}", "8:18", "data.clip.frames: expected a whole number from 1 to 65536, found 0"),
+        ("{fps: 1.0e9}", "8:15", "data.clip.fps: expected a number above 0 and at most 10000"),
+        ("{std: [0.2, 0, 0.2]}", "8:21", "data.clip.std.1: expected a number from 1e-06 to 255, found 0"),
+        ("{mean: []}", "8:16", "data.clip.mean: expected a list of at least 1, each item a number"),
+        ("{mean: [0.5, 0.5]}", "8:16", "data.clip: mean has 2 numbers and std 3"),
+        ("{std: [0.5], frames: 4}", "8:15", "data.clip: mean has 3 numbers and std 1"),
+        ("{size: 64, resize: 32}", "8:28", "data.clip: the clip is resized to 32 and then cropped to 64"),
+        ("{interpolation: lanczos}", "8:25", "data.clip.interpolation: expected one of 'bilinear'"),
+    ],
+)
+def test_a_clip_without_meaning_has_its_place(
+    complain: Complain, write: Write, clip: str, place: str, said: str
+) -> None:
+    write(
+        "r.yaml",
+        f"""\
+        zoo: 1
+        task: sorting
+        model: seeing
+        loss: absolute
+        optim: adam
+        data:
+          train: {{name: films, params: {{path: films}}}}
+          clip: {clip}
+        """,
+    )
+    (found,) = complain("r.yaml")
+    assert found.startswith(f"r.yaml:{place}: {said}")
+
+
+def test_a_size_and_its_resize_stay_in_proportion(complain: Complain) -> None:
+    recipe = {"zoo": 1, "task": "sorting", "model": "seeing", "data": {"clip": {"size": 512, "mean": [0, 0, 0]}}}
+    assert complain(recipe) == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.data.audit.picture_hash import HASHED, KEPT, SAMPLED, luma, perceptual_hashes, squared
+from zoo.data.audit.picture_hash import HASHED, KEPT, SAMPLED, luma, perceptual_hashes, squared, without_bars
 from zoo.data.audit.strip import strip_jpeg
 from zoo.data.clips.clip import read_views
 from zoo.data.clips.views import View
@@ -151,7 +151,7 @@ def _seen(clip: Clip) -> SpanLook:
     pixels_cthw = clip.pixels_cthw.cpu()  # some decoders leave them on the GPU
     luma_thw = luma(pixels_cthw)
     count = len(luma_thw)
-    grey_tss = squared(luma_thw, HASHED)
+    grey_tss = squared(without_bars(luma_thw), HASHED)
     spread = np.linspace(0, count - 1, SAMPLED).round().astype(int)
     small_tkk = grey_tss.reshape(count, KEPT, HASHED // KEPT, KEPT, HASHED // KEPT).mean(axis=(2, 4))
     return SpanLook(

@@ -53,8 +53,8 @@ def read_clip(
     given), every `spec.stride`-th slot shows the frame on display half a frame after it begins. Where the span is
     shorter than the clip its last frame is repeated. Rotation and mirroring noted in the file are applied; pixels
     count as square. Resizing happens inside the colour conversion, with swscale's filter of the name in
-    `spec.interpolation`; all three average over the source pixels when they make a picture smaller, as "antialias"
-    does elsewhere.
+    `spec.interpolation`; all but `nearest` average over the source pixels when they make a picture smaller, as
+    "antialias" does elsewhere.
 
     Args:
         media: what FFmpeg can decode (mp4, avi, mkv, webm, mov, gif, png, jpg, ...): a path, a `file:`, `http:` or

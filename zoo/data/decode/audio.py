@@ -12,7 +12,6 @@ import torch
 from av.audio.stream import AudioStream
 
 from zoo.data.decode.film import Media, decoder_errors_in_words, media_name, open_container, undecodable
-from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from zoo_registry.entries import AudioSpec
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
-"""FFmpeg's names of channel layouts by the number of channels."""
+"""FFmpeg's names of channel layouts by the number of channels that a spec may ask for."""
 
 
 def read_audio(path: Media, spec: AudioSpec, *, start: float | None = None, end: float | None = None) -> Tensor:
@@ -38,7 +37,6 @@ def read_audio(path: Media, spec: AudioSpec, *, start: float | None = None, end:
 
     Raises:
         UndecodableMedia: the file has no sound, or it cannot be decoded.
-        DataError: a number of channels that has no usual layout.
 
     Example:
         >>> from zoo_registry import AudioSpec
@@ -46,8 +44,6 @@ def read_audio(path: Media, spec: AudioSpec, *, start: float | None = None, end:
         torch.Size([1, 32000])
     """
     name = media_name(path)
-    if spec.channels not in LAYOUTS:
-        raise DataError(f"sound cannot be mixed to {spec.channels} channels", hint="use 1, 2, 6 or 8")
     begin = start or 0.0
     wanted = spec.samples if end is None else min(spec.samples, max(0, round((end - begin) * spec.rate)))
     audio_cn = np.zeros((spec.channels, spec.samples), np.float32)

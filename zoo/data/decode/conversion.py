@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 LARGEST_CLIP = 2 * 1024**3
 """Bytes of a scaled clip; a film that needs more is taken for a broken header."""
 
-FILTERS = {name.lower(): Interpolation[name] for name in ("BILINEAR", "BICUBIC", "AREA", "POINT")}
-"""swscale's filters by the names that clip specs use; `point` is for masks, whose classes are not to be mixed."""
+FILTERS = {
+    "bilinear": Interpolation.BILINEAR,
+    "bicubic": Interpolation.BICUBIC,
+    "area": Interpolation.AREA,
+    "nearest": Interpolation.POINT,
+}
+"""swscale's filters by the names that clip specs use."""
 
 Picture = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Red, green and blue of an upright frame, uint8 (height, width) each; views on the memory of the decoder."""
@@ -42,7 +47,7 @@ def rgb_picture(frame: VideoFrame, orientation: Orientation, scaled: tuple[int, 
         frame: as decoded.
         orientation: how it is displayed.
         scaled: (height, width) of the upright picture.
-        interpolation: swscale's name of the filter, in lower case.
+        interpolation: one of `FILTERS`.
     """
     height, width = orientation.exchange(*scaled)
     stored = frame.format.name, frame.height, frame.width
