@@ -53,6 +53,10 @@ LISTS = (("augment",), ("compress",), ("export",), ("run", "observers"), ("loss"
 """Slots that take a list, where one item may be written without it."""
 
 
+DECODER = ("data", "decoder")
+"""A slot of `{name: ...}` whose names are the values of an enumeration."""
+
+
 def _matches(at: At, pattern: Iterable[str]) -> bool:
     pattern = tuple(pattern)
     return len(at) == len(pattern) and all(wanted in (ANY, step) for step, wanted in zip(at, pattern, strict=True))
@@ -75,7 +79,7 @@ def closed_set(at: At) -> tuple[str, Mapping[str, str]] | None:
 
 def is_named(at: At) -> bool:
     """Whether a slot holds `{name: ...}`, for which the name alone may be written."""
-    return component_kind(at) is not None or closed_set(at) is not None
+    return component_kind(at) is not None or closed_set(at) is not None or at == DECODER
 
 
 def is_list(at: At) -> bool:

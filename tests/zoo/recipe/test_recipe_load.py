@@ -285,3 +285,16 @@ def test_another_name_does_not_drop_what_was_set_for_it_before() -> None:
 def test_a_seed_that_torch_cannot_take_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"run\.seed"):
         load_recipe("quickstart", [f"run.seed={2**63}"])
+
+
+@pytest.mark.parametrize("overrides", [[], ["data.decoder=torchcodec"]])
+def test_a_decoder_may_be_named_alone(index: Catalog, write: Write, overrides: list[str]) -> None:
+    write("r.yaml", "zoo: 1\ntask: sorting\nmodel: small\ndata: {decoder: torchcodec}\n")
+    decoder = load_recipe("r.yaml", overrides, index=index).schema.data.decoder
+    assert (decoder.name, decoder.time_limit) == ("torchcodec", 120.0)
+
+
+def test_a_decoder_that_nobody_knows_has_its_place(index: Catalog, write: Write) -> None:
+    write("r.yaml", "zoo: 1\ntask: sorting\nmodel: small\ndata: {decoder: decord}\n")
+    with pytest.raises(RecipeError, match=r"r.yaml:4:17: data.decoder.name: expected one of 'pyav', 'torchcodec'"):
+        load_recipe("r.yaml", index=index)
