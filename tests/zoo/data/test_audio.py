@@ -14,7 +14,7 @@ import torch
 from tests.zoo.data.films import WriteFilm
 from zoo.data import read_audio
 from zoo_registry import AudioSpec
-from zoo_registry.errors import DataError, UndecodableMedia
+from zoo_registry.errors import UndecodableMedia
 
 RATE = 16000
 
