@@ -133,3 +133,43 @@ def test_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted
     assert not result.failed
+
+
+ALL = {
+    "cross_entropy": cross_entropy(),
+    "binary_cross_entropy": binary_cross_entropy(),
+    "mse": mse(),
+    "l1": l1(),
+    "smooth_l1": smooth_l1(),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_target_that_is_missing_is_told_in_words(name):
+    with pytest.raises(ParameterError, match=f"{name} got no target") as caught:
+        ALL[name](torch.zeros(2, 3), None)
+    assert caught.value.problems[0].hint
+    with pytest.raises(ParameterError, match=f"{name} got a target of type list"):
+        ALL[name](torch.zeros(2, 3), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "said"),
+    [
+        (torch.zeros(2, 3), torch.zeros(3).long(), r"class indices of shape \(3,\) for logits .*\(2, 3\), not \(2,\)"),
+        (torch.zeros(2, 3), torch.zeros(2), r"probabilities of shape \(2,\) for logits .*, not \(2, 3\)"),
+        (torch.zeros(2, 3), torch.zeros(2, 3).long(), r"class indices of shape \(2, 3\)"),
+        (torch.zeros(2, 3), torch.tensor([0, 3]), "a class outside the 3 that the model has"),
+        (torch.zeros(3), torch.tensor(1), r"takes logits \(B, K\), not a prediction of shape \(3,\)"),
+    ],
+)
+def test_cross_entropy_tells_what_target_it_wants(prediction, target, said):
+    with pytest.raises(ParameterError, match=said) as caught:
+        cross_entropy()(prediction, target)
+    assert caught.value.problems[0].hint
+
+
+def test_cross_entropy_of_pixels_is_their_mean_surprise():
+    logits_bkhw = LOGITS.reshape(2, 3, 1, 1).expand(2, 3, 4, 5)
+    mask_bhw = torch.tensor([0, 2], dtype=torch.uint8).reshape(2, 1, 1).expand(2, 4, 5)
+    assert float(cross_entropy()(logits_bkhw, mask_bhw)) == pytest.approx((math.log(8) + math.log(8 / 5)) / 2)

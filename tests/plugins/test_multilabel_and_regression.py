@@ -15,16 +15,22 @@ import torch
 from torch import nn
 
 import zoo
+from zoo.data import Split
+from zoo.data.split import check_targets
 from zoo.runner.evaluate_saved import evaluate_saved
+from zoo.runner.pipeline import WeightedSum
 from zoo_plugins.losses.binary_cross_entropy import binary_cross_entropy
-from zoo_plugins.losses.l1 import l1
+from zoo_plugins.losses.cross_entropy import cross_entropy
+from zoo_plugins.losses.l1 import l1, smooth_l1
+from zoo_plugins.losses.mse import mse
 from zoo_plugins.tasks import collected, multilabel_metrics, regression_metrics
 from zoo_plugins.tasks import multilabel_classification as multilabel_module
 from zoo_plugins.tasks import regression as regression_module
 from zoo_plugins.tasks.multilabel_classification import multilabel_classification
 from zoo_plugins.tasks.regression import regression
+from zoo_registry.catalog import catalog
 from zoo_registry.errors import DataError, PluginError, RecipeError
-from zoo_registry.protocols import Batch, FilmStrip, Series, Task
+from zoo_registry.protocols import Batch, FilmStrip, Sample, Series, Task
 
 LABELS = ("wave", "jump", "run")
 NAMES = ("age", "speed")
@@ -181,7 +187,7 @@ def test_predictions_are_scattered_over_the_truth():
 
 
 def test_data_without_numbers_are_said():
-    with pytest.raises(DataError, match=r"reads value_b or value_bk, and the data have label_b\n.*column `value`"):
+    with pytest.raises(DataError, match=r"reads value_bk or value_b, and the data have label_b\n.*column `value`"):
         measured(numbers(labels=("age",)), "value_bk", torch.ones(2, 1), label_b=torch.zeros(2))
     with pytest.raises(DataError, match="samples have 3 values, and the source names 2: age, speed"):
         measured(numbers(), "value_bk", torch.ones(2, 2), value_bk=torch.ones(2, 3))
@@ -205,7 +211,7 @@ def _data(width: int, true: str, count: int = 20) -> tuple[Any, Any]:
 @BOTH
 def test_metrics_of_parts_merge_into_those_of_the_whole(task, key, true, loss):
     built = task(losses={"loss": loss})
-    said, target = _data(len(built.labels if true == "label_bk" else built.names), true)
+    said, target = _data(len(built.labels), true)
 
     def seen(rows):
         metrics = built.metrics()
@@ -227,7 +233,7 @@ def test_metrics_of_parts_merge_into_those_of_the_whole(task, key, true, loss):
 @BOTH
 def test_the_loss_is_the_mean_over_samples_not_batches(task, key, true, loss):
     built = task(losses={"loss": loss})
-    said, target = _data(len(built.labels if true == "label_bk" else built.names), true)
+    said, target = _data(len(built.labels), true)
     assert measured(built, key, said, **{true: target})["loss"] == pytest.approx(float(loss(said, target)))
     assert "loss" not in measured(task(), key, said, **{true: target})
 
@@ -362,3 +368,41 @@ def test_a_run_trains_on_mixed_samples(tmp_path, task, loss, column, known):
     assert math.isfinite(result.summary["val/loss"])
     again = evaluate_saved(str(tmp_path / "run"), device="cpu")
     assert again["loss"] == pytest.approx(result.summary["val/loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("labels", [("age",), NAMES, ("a", "b", "c", "d", "e")])
+@pytest.mark.parametrize("loss", [cross_entropy(), binary_cross_entropy(), cross_entropy(label_smoothing=0.1)])
+def test_regression_refuses_losses_of_classes(loss, labels):
+    for wrapped in (loss, WeightedSum([0.5], [loss])):  # as recipes build them
+        with pytest.raises(RecipeError, match="the loss does not fit the regression task") as caught:
+            numbers(labels=labels, losses={"loss": wrapped})
+        assert "write loss: smooth_l1, or l1, or mse" in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [("age",), NAMES])
+@pytest.mark.parametrize("loss", [l1(), smooth_l1(), smooth_l1(beta=0.01), mse(), nn.HuberLoss(), nn.L1Loss()])
+def test_regression_takes_losses_of_numbers(loss, labels):
+    assert numbers(labels=labels, losses={"loss": WeightedSum([2.0], [loss])}).loss is not None
+
+
+def test_regression_on_classes_is_refused_before_a_model_is_built():
+    entry = catalog().resolve("task", "regression")
+    split = Split("train", [Sample("a.mp4", {"label_b": "cat"})], ("cat",))
+    with pytest.raises(DataError, match=r"1 of 1 samples of the train split have no value_b or value_bk, .*regression"):
+        check_targets(split, entry.entry.targets, entry.name)
+    for targets in ({"value_b": 1.0}, {"value_bk": [1.0]}):
+        check_targets(Split("train", [Sample("a.mp4", targets)], ("age",)), entry.entry.targets, entry.name)
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [(multilabel(), "multilabel_classification task reads label_bk"), (numbers(), "reads value_bk or value_b")],
+    ids=["multilabel", "regression"],
+)
+def test_a_batch_without_the_target_is_told_in_words(task, said):
+    task.loss = mse()
+    clip = torch.zeros(2, len(task.labels))
+    with pytest.raises(DataError, match=said):
+        task.objectives()[0].loss(batch_of(clip, caption=["a", "b"]), {})
+    with pytest.raises(DataError, match=said):
+        task.metrics().update({task.answer: clip}, batch_of(clip))

@@ -119,7 +119,7 @@ def check_targets(split: Split, wanted: Sequence[str], task: str) -> None:
 
     Args:
         split: opened.
-        wanted: the task entry's `targets`.
+        wanted: the task entry's `targets`; `value_b|value_bk` is either of them.
         task: its name, for the message.
 
     Raises:
@@ -132,14 +132,16 @@ def check_targets(split: Split, wanted: Sequence[str], task: str) -> None:
 
 def _lacking(split: Split, key: str, task: str) -> Problem | None:
     """What is wrong with the samples that lack a target; None where all have it."""
-    if isinstance(split.samples, Overview) and all(key in keys for keys in split.samples.target_keys()):
+    either = set(key.split("|"))
+    if isinstance(split.samples, Overview) and all(either & set(keys) for keys in split.samples.target_keys()):
         return None
-    lacking = [sample for sample in split.samples if key not in sample.targets]
+    lacking = [sample for sample in split.samples if not either & sample.targets.keys()]
     if not lacking:
         return None
+    key = " or ".join(key.split("|"))
     # `label_bk` where `label_b` is wanted: known, but in another form.
-    stem = key.rpartition("_")[0]
-    others = sorted({other for sample in lacking for other in sample.targets if other.rpartition("_")[0] == stem})
+    stems = {one.rpartition("_")[0] for one in either}
+    others = sorted({other for sample in lacking for other in sample.targets if other.rpartition("_")[0] in stems})
     has = f"{', '.join(others)} instead of {key}" if others else f"no {key}"
     names = ", ".join(sample.name for sample in lacking[:3]) + (", ..." if len(lacking) > 3 else "")
     return Problem(

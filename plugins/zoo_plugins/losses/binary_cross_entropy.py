@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_plugins.losses.operands import check_alike
 from zoo_registry import Range
 from zoo_registry.errors import ParameterError
 
@@ -24,18 +25,15 @@ class BinaryCrossEntropy:
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """A scalar, in float32 whatever the precision of the logits."""
-        if prediction.shape != target.shape:
-            raise ParameterError(
-                f"binary_cross_entropy compares tensors of one shape, not {tuple(prediction.shape)} with "
-                f"{tuple(target.shape)}",
-                hint="its targets are rows of 0 and 1, `label_bk`; class indices want cross_entropy",
-            )
+        hint = "its targets are rows of 0 and 1, `label_bk`; class indices want cross_entropy"
+        check_alike("binary_cross_entropy", prediction, target, hint)
         weight_k = None
         if self.positive_weights is not None:
             if len(self.positive_weights) != prediction.shape[-1]:
                 raise ParameterError(
                     f"binary_cross_entropy has {len(self.positive_weights)} positive_weights, the model has "
-                    f"{prediction.shape[-1]} classes"
+                    f"{prediction.shape[-1]} classes",
+                    hint="write one factor a class, in the order of the labels",
                 )
             weight_k = _on_device(self.positive_weights, prediction.device)
         smooth = target.float() * (1 - self.label_smoothing) + self.label_smoothing / 2

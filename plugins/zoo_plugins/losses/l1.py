@@ -9,8 +9,8 @@ from typing import Annotated
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_plugins.losses.operands import check_alike
 from zoo_registry import Range
-from zoo_registry.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,7 @@ class AbsoluteDifference:
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """A scalar, in float32."""
-        if prediction.shape != target.shape:
-            raise ParameterError(
-                f"{self.name} compares tensors of one shape, not {tuple(prediction.shape)} with {tuple(target.shape)}",
-                hint="see that the task's prediction and target belong together",
-            )
+        check_alike(self.name, prediction, target, "see that the task's prediction and target belong together")
         return functional.smooth_l1_loss(prediction.float(), target.float(), beta=self.beta)
 
 
@@ -37,7 +33,7 @@ def l1() -> Callable[[Tensor, Tensor], Tensor]:
         `(prediction, target)` to scalar, for float tensors of one shape; computed in float32.
 
     Raises:
-        ParameterError: when called with two shapes; nothing is broadcast.
+        ParameterError: when called with two shapes, or without a target; nothing is broadcast.
 
     Example:
         >>> import torch
@@ -59,7 +55,7 @@ def smooth_l1(*, beta: Annotated[float, Range(gt=0)] = 1.0) -> Callable[[Tensor,
         `(prediction, target)` to scalar, for float tensors of one shape; computed in float32.
 
     Raises:
-        ParameterError: when called with two shapes; nothing is broadcast.
+        ParameterError: when called with two shapes, or without a target; nothing is broadcast.
 
     Example:
         >>> import torch

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional
 
-from zoo_registry.errors import ParameterError
+from zoo_plugins.losses.operands import check_alike
 
 
 def mse() -> Callable[[Tensor, Tensor], Tensor]:
@@ -17,7 +17,7 @@ def mse() -> Callable[[Tensor, Tensor], Tensor]:
         `(prediction, target)` to scalar, for float tensors of one shape; computed in float32.
 
     Raises:
-        ParameterError: when called with two shapes; nothing is broadcast.
+        ParameterError: when called with two shapes, or without a target; nothing is broadcast.
 
     Example:
         >>> import torch
@@ -28,9 +28,5 @@ def mse() -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _squared_difference(prediction: Tensor, target: Tensor) -> Tensor:
-    if prediction.shape != target.shape:
-        raise ParameterError(
-            f"mse compares tensors of one shape, not {tuple(prediction.shape)} with {tuple(target.shape)}",
-            hint="see that the task's prediction and target belong together",
-        )
+    check_alike("mse", prediction, target, "see that the task's prediction and target belong together")
     return functional.mse_loss(prediction.float(), target.float())

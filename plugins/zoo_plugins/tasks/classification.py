@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import log
 from typing import Any, Literal
 
@@ -10,41 +10,21 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from zoo_plugins.tasks.answers import answers
-from zoo_plugins.tasks.classification_metrics import ClassificationMetrics, true_labels
+from zoo_plugins.tasks.classification_metrics import HINT, ClassificationMetrics, true_labels
+from zoo_plugins.tasks.one_model import Loss, OneModelTask, target_of
 from zoo_registry import Provided
-from zoo_registry.errors import RecipeError
-from zoo_registry.protocols import Batch, Figure, FilmStrip, Matrix, Objective, Outputs, Strip
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from zoo_registry.protocols import Batch, Figure, FilmStrip, Matrix, Outputs, Strip
 
 
-class Classification:
+class Classification(OneModelTask):
     """A `zoo_registry.protocols.Task`; see `classification`."""
 
-    views = 1
+    name, answer, columns, fitting = "classification", "logits_bk", "classes", "cross_entropy"
     monitor: tuple[str, Literal["max", "min"]] = ("accuracy", "max")
 
-    def __init__(self, model: Module, loss: Loss | None, labels: Sequence[str], inputs: Sequence[str]) -> None:
-        self.state = model
-        self.loss = loss
-        self.labels = tuple(labels)
-        self.inputs = tuple(inputs)
-
-    def objectives(self) -> Sequence[Objective]:
-        """One: the loss of the logits."""
-        return [Objective("main", list(self.state.parameters()), self._objective)]
-
-    def after_step(self, step: int) -> None:
-        """Nothing follows a step."""
-
-    def result(self) -> Module:
-        """The model."""
-        return self.state
-
-    def predict(self, model: Callable[..., Any], batch: Batch) -> Outputs:
-        """`{"logits_bk"}`, float32."""
-        return {"logits_bk": answers(model, batch, self.inputs, len(self.labels), "classes")}
+    def target(self, batch: Batch) -> Tensor:
+        """`label_bk` where an augmentation mixed classes, else `label_b`."""
+        return target_of(batch, ("label_bk", "label_b"), self.name, HINT)
 
     def merge(self, outputs: Sequence[Outputs]) -> Outputs:
         """The mean of the views' probabilities, as logits whose softmax it is."""
@@ -81,12 +61,6 @@ class Classification:
             {"top5": [{"label": self.labels[k], "score": score} for k, score in zip(indices, scores, strict=True)]}
             for indices, scores in zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
         ]
-
-    def _objective(self, batch: Batch, shared: dict[str, Any]) -> Mapping[str, Tensor]:
-        if self.loss is None:
-            raise RecipeError("the classification task has no loss to train with", hint="write loss: cross_entropy")
-        target = batch.targets.get("label_bk", batch.targets.get("label_b"))
-        return {"total": self.loss(self.predict(self.state, batch)["logits_bk"], target)}
 
 
 def classification(

@@ -10,7 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_plugins.tasks.one_model import target_of
 from zoo_registry.protocols import Batch, Outputs
+
+HINT = "give every sample a class (a manifest's column `label`, or a folder for each class)"
 
 
 class ClassificationMetrics:
@@ -83,9 +86,13 @@ class ClassificationMetrics:
 
 
 def true_labels(batch: Batch) -> Tensor:
-    """(B,) int64: `label_b`, or the likeliest class of soft labels."""
-    label_b = batch.targets.get("label_b")
-    return label_b if label_b is not None else batch.targets["label_bk"].argmax(dim=1)
+    """(B,) int64: `label_b`, or the likeliest class of soft labels.
+
+    Raises:
+        DataError: the batch has neither.
+    """
+    label = target_of(batch, ("label_b", "label_bk"), "classification", HINT)
+    return label.argmax(dim=1) if label.ndim > 1 else label
 
 
 def _torchmetrics(classes: int, device: torch.device) -> tuple[Any, Any]:

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import Module, functional
 
-from zoo_plugins.tasks.answers import answers
-from zoo_plugins.tasks.multilabel_metrics import THRESHOLD, MultilabelMetrics
+from zoo_plugins.tasks.multilabel_metrics import THRESHOLD, MultilabelMetrics, true_rows
+from zoo_plugins.tasks.one_model import Loss, OneModelTask
 from zoo_registry import Provided
-from zoo_registry.errors import RecipeError
-from zoo_registry.protocols import Batch, Figure, FilmStrip, Objective, Outputs, Strip
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from zoo_registry.protocols import Batch, Figure, FilmStrip, Outputs, Strip
 
 
-class MultilabelClassification:
+class MultilabelClassification(OneModelTask):
     """A `zoo_registry.protocols.Task`; see `multilabel_classification`."""
 
-    views = 1
+    name, answer, columns = "multilabel_classification", "logits_bk", "classes"
+    fitting = "binary_cross_entropy"
     monitor: tuple[str, Literal["max", "min"]] = ("map", "max")
 
-    def __init__(self, model: Module, loss: Loss | None, labels: Sequence[str], inputs: Sequence[str]) -> None:
-        self.state = model
-        self.loss = loss
-        self.labels = tuple(labels)
-        self.inputs = tuple(inputs)
-
-    def objectives(self) -> Sequence[Objective]:
-        """One: the loss of the logits."""
-        return [Objective("main", list(self.state.parameters()), self._objective)]
-
-    def after_step(self, step: int) -> None:
-        """Nothing follows a step."""
-
-    def result(self) -> Module:
-        """The model."""
-        return self.state
-
-    def predict(self, model: Callable[..., Any], batch: Batch) -> Outputs:
-        """`{"logits_bk"}`, float32; the sigmoid of each is the probability of its label."""
-        return {"logits_bk": answers(model, batch, self.inputs, len(self.labels), "classes")}
+    def target(self, batch: Batch) -> Tensor:
+        """`label_bk`; the sigmoid of each logit is the probability of its label."""
+        return true_rows(batch)
 
     def merge(self, outputs: Sequence[Outputs]) -> Outputs:
         """The mean of the views' probabilities, as logits whose sigmoid it is."""
@@ -58,7 +39,7 @@ class MultilabelClassification:
 
     def figures(self, outputs: Outputs, batch: Batch) -> Sequence[Figure]:
         """The clips with labels it was most sure about and wrong, in either direction."""
-        score_bk, true_bk = outputs["logits_bk"].sigmoid(), batch.targets["label_bk"] > THRESHOLD
+        score_bk, true_bk = outputs["logits_bk"].sigmoid(), true_rows(batch) > THRESHOLD
         error_bk = torch.where(true_bk, 1 - score_bk, score_bk)
         worst_b, label_b = error_bk.max(dim=1)
         missed_b = true_bk.gather(1, label_b.unsqueeze(1)).squeeze(1)
@@ -86,13 +67,6 @@ class MultilabelClassification:
             }
             for indices, scores in zip(sorted_bk.indices.tolist(), sorted_bk.values.tolist(), strict=True)
         ]
-
-    def _objective(self, batch: Batch, shared: dict[str, Any]) -> Mapping[str, Tensor]:
-        if self.loss is None:
-            raise RecipeError(
-                "the multilabel_classification task has no loss to train with", hint="write loss: binary_cross_entropy"
-            )
-        return {"total": self.loss(self.predict(self.state, batch)["logits_bk"], batch.targets["label_bk"])}
 
 
 def multilabel_classification(

@@ -8,6 +8,7 @@ from math import isnan, nan
 from torch import Tensor
 
 from zoo_plugins.tasks.collected import Collected
+from zoo_plugins.tasks.one_model import target_of
 from zoo_registry.protocols import Batch, Outputs
 
 THRESHOLD = 0.5
@@ -42,7 +43,7 @@ class MultilabelMetrics:
 
     def update(self, outputs: Outputs, batch: Batch) -> None:
         """Take in one batch."""
-        logits_bk, label_bk = outputs["logits_bk"], batch.targets["label_bk"]
+        logits_bk, label_bk = outputs["logits_bk"], true_rows(batch)
         loss = None if self._loss is None else self._loss(logits_bk, label_bk)
         self._seen.add(logits_bk.sigmoid(), label_bk > THRESHOLD, loss)
 
@@ -65,6 +66,16 @@ class MultilabelMetrics:
     def reset(self) -> None:
         """Forget everything."""
         self._seen.clear()
+
+
+def true_rows(batch: Batch) -> Tensor:
+    """(B, K) float32: `label_bk`.
+
+    Raises:
+        DataError: the batch has none.
+    """
+    hint = "give every sample its labels (a manifest's column `labels`)"
+    return target_of(batch, ("label_bk",), "multilabel_classification", hint)
 
 
 def _by_label(score_nk: Tensor, true_nk: Tensor) -> dict[str, list[float]]:

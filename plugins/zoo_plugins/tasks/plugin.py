@@ -34,7 +34,7 @@ def zoo_tasks() -> Iterable[Task]:
             builder="zoo_plugins.tasks.regression:regression",
             summary="One or several numbers for each clip: mean absolute error, RMSE, R2, Pearson's correlation.",
             roles=("loss",),
-            targets=(),  # `value_b` or `value_bk`: the task says what is missing
+            targets=("value_b|value_bk",),
             licence="apache-2.0",
         ),
     ]

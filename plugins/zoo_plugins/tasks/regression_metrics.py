@@ -9,6 +9,7 @@ from math import isnan, nan
 from torch import Tensor
 
 from zoo_plugins.tasks.collected import Collected
+from zoo_plugins.tasks.one_model import target_of
 from zoo_registry.errors import DataError
 from zoo_registry.protocols import Batch, Outputs
 
@@ -75,13 +76,8 @@ def true_values(batch: Batch, names: Sequence[str]) -> Tensor:
     Raises:
         DataError: the batch has neither, or another number of values than there are names.
     """
-    value = batch.targets.get("value_bk", batch.targets.get("value_b"))
-    if value is None:
-        there = ", ".join(batch.targets) or "no targets"
-        raise DataError(
-            f"the regression task reads value_b or value_bk, and the data have {there}",
-            hint="give every sample a number (a manifest's column `value`) or several (`values`)",
-        )
+    hint = "give every sample a number (a manifest's column `value`) or several (`values`)"
+    value = target_of(batch, ("value_bk", "value_b"), "regression", hint)
     rows_bk: Tensor = value.float().reshape(len(batch), -1)
     if rows_bk.shape[1] != len(names):
         raise DataError(

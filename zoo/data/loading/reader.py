@@ -44,10 +44,6 @@ SIMULTANEOUS = 0.01
 """Seconds between two clips that count as the same moment: containers round time stamps to milliseconds."""
 
 
-NEAREST: Any = "point"
-"""FFmpeg's name of the filter that takes the nearest pixel: classes are not to be mixed."""
-
-
 @dataclass(frozen=True)
 class Answer:
     """What comes back.
@@ -327,7 +323,7 @@ class Reader:
         assert self.clip is not None
         media = sample.targets[MASK]
         try:
-            masks = self._clips(replace(sample, media=media), views, replace(self.clip, interpolation=NEAREST))
+            masks = self._clips(replace(sample, media=media), views, replace(self.clip, interpolation="nearest"))
             for source, mask in zip(inputs, masks, strict=True):
                 _see_alike(source, mask, media)
         except UndecodableMedia as error:
