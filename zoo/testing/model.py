@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
 from zoo.artefact import load_model, save_model
 from zoo.complexity import complexity, without_memory
@@ -60,16 +61,11 @@ class ModelConformance(StagedNetworkConformance):
             assert tuple(answers[0].shape) == self.output
 
     def test_gives_every_parameter_a_finite_gradient(self) -> None:
-        with seeded(2):
-            network = self.network().train()
-            outputs = list(tensors(network(*self.example())))
-            torch.autograd.backward(outputs, [torch.randn_like(tensor) for tensor in outputs])
-        learning = {name: value for name, value in network.named_parameters() if value.requires_grad}
-        left_out = [name for name, value in learning.items() if value.grad is None and name not in self.unused]
+        learning = [name for name, value in self.network().named_parameters() if value.requires_grad]
+        gradients = self._gradients(seed=2)
+        left_out = [name for name in learning if name not in gradients and name not in self.unused]
         assert not left_out, f"{left_out} have no part in the output; name them in `unused` if that is meant"
-        broken = [
-            name for name, value in learning.items() if value.grad is not None and not value.grad.isfinite().all()
-        ]
+        broken = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
         assert not broken, f"the gradients of {broken} are not finite"
 
     def test_the_same_seed_builds_the_same_weights(self) -> None:
@@ -106,6 +102,11 @@ class ModelConformance(StagedNetworkConformance):
         counted = complexity(*without_memory(self.listed)).gmacs
         assert abs(counted - declared) <= 0.01 * declared, f"{self.name} declares {declared} gmacs, needs {counted:.4g}"
 
+    def test_the_same_seed_gives_the_same_gradients(self) -> None:
+        once, again = (self._gradients(seed=6) for _ in range(2))
+        differing = [name for name, gradient in once.items() if not torch.equal(gradient, again[name])]
+        assert not differing, f"training {self.name} draws from somewhere else than torch's random generator"
+
     def test_leaves_its_inputs_alone(self) -> None:
         example = self.example()
         before = [tensor.clone() for tensor in example]
@@ -125,3 +126,11 @@ class ModelConformance(StagedNetworkConformance):
         with torch.no_grad():
             pairs = zip(tensors(network(*example)), tensors(loaded(*example)), strict=True)
             assert all(torch.equal(*pair) for pair in pairs), f"{self.name} answers otherwise after loading"
+
+    def _gradients(self, seed: int) -> dict[str, Tensor]:
+        """Gradients of a training step by the names of the parameters that have one."""
+        network = self.network().train()
+        with seeded(seed):
+            outputs = list(tensors(network(*self.example())))
+            torch.autograd.backward(outputs, [torch.randn_like(tensor) for tensor in outputs])
+        return {name: value.grad for name, value in network.named_parameters() if value.grad is not None}

@@ -1,0 +1,329 @@
+"""Puts every model through what its table promises, and writes docs/model_checks.md.
+
+    python -m tests.model_table                             all models: hours on two cores
+    python -m tests.model_table 'video/x3d*' 'basic/*'      those that match; what is known of the others stays
+
+Exit 1 when a check fails that the entry's `limits` do not declare. Every model runs in processes of its own, which are
+ended when a check takes too long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from fnmatch import fnmatch
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.build import build
+from zoo.testing import ModelConformance
+from zoo.testing.capabilities import check_batch1, check_bf16, check_channels_last, check_compile, check_export
+from zoo_registry.catalog import Listed, catalog
+from zoo_registry.entries import ClipSpec
+from zoo_registry.errors import ZooError
+
+ROOT = Path(__file__).resolve().parent.parent
+FACTS, PAGE = ROOT / "docs" / "model_checks.json", ROOT / "docs" / "model_checks.md"
+
+CHECKS = {
+    "export": "`torch.export` gives a program with the same answers.",
+    "compile": "`torch.compile(fullgraph=True)` compiles it as one graph, which gives the same answers.",
+    "bf16": "Under bfloat16 autocast the answers move by less than a tenth of their length; gradients are finite.",
+    "channels_last": "With weights and clips in channels-last order (3-D where they are 3-D) the answers are the same.",
+    "batch1": "A sample alone gets the answer that it gets among others.",
+    "safetensors": "Saved and loaded strictly, key by key, it gives the same answers bit for bit.",
+    "deterministic": "The same seed builds the same weights, gives the same answers and the same gradients.",
+}
+"""Every check, and what it asks for."""
+
+NETWORK_CHECKS = {
+    "export": check_export,
+    "compile": check_compile,
+    "bf16": check_bf16,
+    "channels_last": check_channels_last,
+    "batch1": check_batch1,
+}
+"""Those that look at a network and two samples; they are what an entry's `limits` may except."""
+
+OF_FAMILIES = {
+    "timm": ("resnet50", "vit_small_patch16_224", "convnext_tiny", "efficientnet_b0", "swin_tiny_patch4_window7_224"),
+}
+"""What stands for families of many models in one namespace."""
+
+FRAMES, SIZES = (1, 2, 4, 8, 13, 16), (16, 32, 64, 96, 112, 128, 160, 182, 224)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of a model.
+
+    Attributes:
+        clip: (T, H, W) of the smallest clip that it takes, on which it was checked; empty for other inputs.
+        failed: what went wrong, by check; checks that are not in it passed.
+        unchecked: why nothing was checked, such as packages that are not installed.
+        machine: what it ran on.
+        day: when.
+    """
+
+    clip: tuple[int, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    unchecked: str = ""
+    machine: str = ""
+    day: str = ""
+
+
+# ------------------------------------------------------------------------------------------------ one model
+
+
+def work(name: str, checks: Sequence[str]) -> None:
+    """Check one model; a line of JSON for its clip, and for the beginning and the end of every check."""
+    listed = catalog().resolve("model", name)
+    try:
+        listed.resolve_builder()
+    except ZooError as error:
+        _say(unchecked=str(error.problems[0]))
+        return
+    clip = smallest_clip(listed)
+    _say(clip=[clip.frames, *clip.height_width] if clip else [])
+    changes = {"frames": clip.frames, "size": clip.size, "resize": None} if clip else {}
+    subject = type("Subject", (ModelConformance,), {"name": name, "clip": changes})()
+    for check in checks:
+        _say(begin=check)
+        started = time.perf_counter()
+        try:
+            _run(check, subject)
+            why = ""
+        except Exception as error:  # whatever a model or torch raises is the finding
+            why = f"{type(error).__name__}: {error}".strip()
+        _say(end=check, why=_first_lines(why), seconds=round(time.perf_counter() - started, 1))
+
+
+def smallest_clip(listed: Listed) -> ClipSpec | None:
+    """The clip of the fewest pixels that a model can be built for and sees, tried without memory; None for no clip."""
+    own = listed.model.clip
+    if own is None:
+        return None
+    frames = [*(each for each in FRAMES if each < own.frames), own.frames]
+    sizes: list[Any] = [*(each for each in SIZES if each < min(own.height_width)), own.size]
+    tried = [replace(own, frames=each, size=size, resize=None) for each, size in product(frames, sizes)]
+    tried.sort(key=lambda clip: clip.frames * clip.height_width[0] * clip.height_width[1])
+    return next((clip for clip in tried if _sees(listed, clip)), own)
+
+
+def _sees(listed: Listed, clip: ClipSpec) -> bool:
+    """Whether a model can be built for a clip, and learn from two of them."""
+    entry = listed.model
+    provided = {"num_classes": 5, "labels": (), "inputs": entry.inputs, "clip": clip, "audio": entry.audio}
+    try:
+        with torch.device("meta"):
+            clip_bcthw = torch.empty(2, len(clip.mean), clip.frames, *clip.height_width)
+            audio_bcn = torch.empty(2, entry.audio.channels, entry.audio.samples) if entry.audio else None
+            known = {"clip_bcthw": clip_bcthw, "audio_bcn": audio_bcn}
+            build(listed, {}, provided).train()(*(known[key] for key in entry.inputs))
+    except Exception:  # too small is said in as many ways as there are models
+        return False
+    return True
+
+
+def _run(check: str, subject: ModelConformance) -> None:
+    if check == "safetensors":
+        with tempfile.TemporaryDirectory() as folder:
+            subject.test_is_saved_and_loaded_without_loss(Path(folder))
+    elif check == "deterministic":
+        subject.test_the_same_seed_builds_the_same_weights()
+        subject.test_answers_the_same_question_the_same_way()
+        subject.test_the_same_seed_gives_the_same_gradients()
+    else:
+        NETWORK_CHECKS[check](subject.network(), subject.example())
+
+
+def _say(**facts: Any) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+def _first_lines(text: str, most: int = 300) -> str:
+    """The beginning of an error, in one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}…"
+
+
+# ------------------------------------------------------------------------------------------------ all models
+
+
+def chosen(patterns: Sequence[str]) -> list[str]:
+    """Our models that match a pattern, or all of them; families by those that stand for them."""
+    names = [listed.name for listed in catalog().list("model") if listed.plugin.is_own]
+    for namespace, few in OF_FAMILIES.items():
+        names = [name for name in names if not name.startswith(f"{namespace}/")] + [
+            f"{namespace}/{each}" for each in few
+        ]
+    return [name for name in names if not patterns or any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def checked(name: str, limit: float) -> Row:
+    """Run every check of a model, going on in a new process behind one that took too long or ended its process."""
+    failed: dict[str, str] = {}
+    clip: tuple[int, ...] = ()
+    left = list(CHECKS)
+    while left:
+        facts, ending = _of_process([sys.executable, "-m", "tests.model_table", "--worker", name, *left], limit)
+        begun = None
+        for fact in facts:
+            if "unchecked" in fact:
+                return Row(unchecked=fact["unchecked"], machine=machine(), day=str(date.today()))
+            clip = tuple(fact.get("clip", clip))
+            begun = fact.get("begin")
+            if "end" in fact:
+                left.remove(fact["end"])
+                print(f"  {fact['end']:<14} {fact['seconds']:>6.1f} s  {fact['why'] or 'passed'}", flush=True)
+                if fact["why"]:
+                    failed[fact["end"]] = fact["why"]
+        if left:
+            stopped = begun or left[0]
+            left = left[left.index(stopped) + 1 :]
+            failed[stopped] = ending
+            print(f"  {stopped:<14}           {ending}", flush=True)
+    return Row(clip, failed, "", machine(), str(date.today()))
+
+
+def _of_process(command: Sequence[str], limit: float) -> tuple[list[dict[str, Any]], str]:
+    """What a process printed, and how it ended; it is killed when nothing new comes for `limit` seconds."""
+    with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(command, stdout=printed, stderr=complaints, cwd=ROOT, start_new_session=True)
+        size, since, ending = 0, time.monotonic(), ""
+        while process.poll() is None:
+            time.sleep(0.2)
+            now = os.fstat(printed.fileno()).st_size
+            size, since = (size, since) if now == size else (now, time.monotonic())
+            if time.monotonic() - since > limit:
+                ending = f"took longer than {limit:g} s"
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        printed.seek(0)
+        complaints.seek(0)
+        facts = [json.loads(line) for line in printed if line.startswith("{") and line.endswith("}\n")]
+        last = (complaints.read().strip().splitlines() or [""])[-1]
+        return facts, ending or f"its process ended with {process.returncode}: {_first_lines(last)}"
+
+
+def machine() -> str:
+    """Processor, cores, torch."""
+    names = [line.partition(":")[2].strip() for line in _cpu_info() if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+
+
+def _cpu_info() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def undeclared(rows: Mapping[str, Row]) -> Iterator[str]:
+    """Every check that failed and that the entry's `limits` say nothing of."""
+    for name, row in rows.items():
+        limits = catalog().resolve("model", name).model.limits
+        for check, why in row.failed.items():
+            if check not in limits:
+                yield f"{name} fails {check}, which its limits do not declare: {why}"
+
+
+# ------------------------------------------------------------------------------------------------ the page
+
+_HEAD = """\
+# What every model goes through
+
+<!-- written by `make model-table`; do not edit -->
+
+Each model is built for the smallest clip that it takes, with random weights, and checked on the processor:
+
+{checks}
+
+✓ passed. A number leads to what a model cannot do, below the table.
+
+{machines}
+"""
+
+
+def page(rows: Mapping[str, Row]) -> str:
+    """The page of all that is known."""
+    notes: list[str] = []
+    lines = [f"| model | clip | {' | '.join(CHECKS)} |", f"| --- | --- |{' --- |' * len(CHECKS)}"]
+    for name, row in sorted(rows.items()):
+        cells = [_cell(name, row, check, notes) for check in CHECKS]
+        lines.append(f"| `{name}` | {'×'.join(map(str, row.clip)) or '–'} | {' | '.join(cells)} |")
+    where = sorted({f"- {row.day}: {row.machine}" for row in rows.values()})
+    head = _HEAD.format(
+        checks="\n".join(f"- **{name}**: {text}" for name, text in CHECKS.items()), machines="\n".join(where)
+    )
+    exceptions = [f"{number}. {note}" for number, note in enumerate(notes, start=1)] or ["None."]
+    return "\n".join([head, *lines, "", "## Exceptions", "", *exceptions, ""])
+
+
+def _cell(name: str, row: Row, check: str, notes: list[str]) -> str:
+    declared = catalog().resolve("model", name).model.limits.get(check)
+    if row.unchecked:
+        note = f"`{name}` was not checked: {row.unchecked}"
+    elif check in row.failed:
+        note = f"`{name}`, {check}: {declared or f'fails, undeclared: {row.failed[check]}'}"
+    elif declared:
+        note = f"`{name}`, {check} passed here, though its entry says: {declared}"
+    else:
+        return "✓"
+    if note not in notes:
+        notes.append(note)
+    return str(notes.index(note) + 1)
+
+
+def known() -> dict[str, Row]:
+    """What earlier runs found, of the models that are still there."""
+    if not FACTS.is_file():
+        return {}
+    rows = json.loads(FACTS.read_text(encoding="utf-8"))
+    there = set(chosen(()))
+    return {name: Row(**{**row, "clip": tuple(row["clip"])}) for name, row in rows.items() if name in there}
+
+
+def write(rows: Mapping[str, Row]) -> None:
+    """Keep the facts, and the page that is made of them."""
+    facts = {name: asdict(row) for name, row in sorted(rows.items())}
+    FACTS.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(page(rows), encoding="utf-8")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check, write, and say what is not declared."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("patterns", nargs="*", help="names of models, * for any part; all by default")
+    parser.add_argument("--limit", type=float, default=900, help="seconds that a check may take")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.worker:
+        work(options.patterns[0], options.patterns[1:])
+        return 0
+    rows = known()
+    names = chosen(options.patterns)
+    for name in names:
+        print(name, flush=True)
+        rows[name] = checked(name, options.limit)
+        write(rows)  # an interrupted run keeps what it found
+    complaints = list(undeclared({name: rows[name] for name in names}))
+    print("\n".join(complaints) or "every failure is declared")
+    return int(bool(complaints))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
