@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from zoo_registry.spec_rules import audio_faults, clip_faults, refuse
+from zoo_registry.spec_rules import audio_faults, canvas_of, clip_faults, refuse
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ClipSpec:
             Wang et al. 2016); `keyframes`, the same of its keyframes, which decode fastest.
 
     Raises:
-        ParameterError: a `ValueError` with everything that is out of these bounds.
+        ParameterError: a `ValueError` with everything that is out of these bounds, or a clip of more than 2 GiB.
 
     Example:
         >>> ClipSpec(frames=16, stride=4, size=112, resize=128).height_width
@@ -81,13 +81,7 @@ class ClipSpec:
     @property
     def canvas(self) -> tuple[int, int]:
         """(height, width) of a training clip before augmentation: `resize`, in the shape of `size`."""
-        height, width = self.height_width
-        if self.resize is None:
-            return height, width
-        if not isinstance(self.resize, int):
-            return self.resize[0], self.resize[1]
-        scale = self.resize / min(height, width)
-        return max(height, round(height * scale)), max(width, round(width * scale))
+        return canvas_of(self.size, self.resize)
 
     @property
     def moments(self) -> str:

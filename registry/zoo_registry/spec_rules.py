@@ -25,6 +25,9 @@ WIDEST = 255
 LEAST_STD = 1e-6
 """Least standard deviation: what is divided by less overflows."""
 
+MOST_BYTES = 2 * 1024**3
+"""Bytes of a clip of three colours, as it is read."""
+
 INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
 SAMPLINGS = ("dense", "segments", "keyframes")
 
@@ -96,6 +99,22 @@ def crop_faults(spec: Mapping[str, Any]) -> list[SpecFault]:
     return [SpecFault(("resize", "size"), message, hint)] if small else []
 
 
+def canvas_of(size: int | tuple[int, int], resize: int | tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) of a training clip before augmentation: `resize`, in the shape of `size`.
+
+    Example:
+        >>> canvas_of((112, 224), 128)
+        (128, 256)
+    """
+    height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
+    if resize is None:
+        return height, width
+    if not isinstance(resize, int):
+        return resize[0], resize[1]
+    scale = resize / min(height, width)
+    return max(height, round(height * scale)), max(width, round(width * scale))
+
+
 def audio_faults(spec: Mapping[str, Any]) -> list[SpecFault]:
     """Everything wrong with the fields of an `AudioSpec`, likewise."""
     found = [*_whole(spec, "rate", HIGHEST_RATE), *_whole(spec, "samples", MOST_SAMPLES)]
@@ -161,9 +180,11 @@ def _one_of(spec: Mapping[str, Any], field: str, names: tuple[str, ...]) -> Iter
 
 
 def _canvas(spec: Mapping[str, Any]) -> Iterator[SpecFault]:
-    size, resize = spec["size"], spec["resize"]
-    if isinstance(size, tuple | list) and isinstance(resize, Integral):
-        longest = resize * max(size) / min(size)
-        if longest > LONGEST_SIDE:
-            canvas = f"resize {resize} in the shape of size {tuple(size)} is {longest:.0f} pixels long"
-            yield SpecFault(("resize", "size"), f"{canvas}, more than {LONGEST_SIDE}")
+    height, width = canvas_of(spec["size"], spec["resize"])
+    if max(height, width) > LONGEST_SIDE:
+        canvas = f"resize {spec['resize']} in the shape of size {spec['size']} is {height} x {width} pixels"
+        yield SpecFault(("resize", "size"), f"{canvas}, more than {LONGEST_SIDE} on a side")
+    elif 3 * spec["frames"] * height * width > MOST_BYTES:
+        canvas = f"a clip of {spec['frames']} frames of {height} x {width} pixels"
+        limit = f"is larger than {MOST_BYTES // 1024**3} GiB"
+        yield SpecFault(("frames", "size", "resize"), f"{canvas} {limit}", "fewer frames, or a smaller size")

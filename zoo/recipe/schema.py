@@ -133,8 +133,8 @@ class DecoderSlot(Slot):
     """torchcodec is an extra, and needs FFmpeg's shared libraries on the machine."""
     hardware: str | None = None
     """Device that decodes: cuda, vaapi, videotoolbox, qsv, ... with pyav; cuda with torchcodec. None: the processor."""
-    time_limit: Annotated[float, Field(gt=0)] = 120.0
-    """Seconds of work on one film before it counts as one that cannot be decoded."""
+    time_limit: Annotated[float, Field(ge=1)] = 120.0
+    """Seconds of work on one film before it counts as one that cannot be decoded; with less than one, good films do."""
 
 
 NamedDecoder = Annotated[DecoderSlot, BeforeValidator(_by_name, json_schema_input_type=str | DecoderSlot)]

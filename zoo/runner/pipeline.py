@@ -115,8 +115,8 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         quarantine: file that gets a line for every file that cannot be decoded.
 
     Raises:
-        ZooError: data that is not there or does not fit, weights that do not fit, a stage to freeze that the model does
-            not have.
+        ZooError: a decoder or data that is not there or does not fit, weights that do not fit, a stage to freeze that
+            the model does not have.
     """
     import torch
 
@@ -124,7 +124,9 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     from zoo.data.clip_changes import changed_clip
     from zoo.data.split import check_targets
     from zoo.pretrained import clip_of, refuse_random_classifier
+    from zoo.runner.reading import check_reading
 
+    check_reading(loaded)
     recipe = loaded.schema
     listed = catalog().resolve("model", recipe.model.name)
     changes = recipe.data.clip.model_dump(exclude_none=True)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
+from typing import Literal
 
 import pytest
 import torch
+from av.codec.hwaccel import hwdevices_available
 
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import probe, read_clip
 from zoo.data.decode.film import Decoder, open_film
 from zoo_registry import ClipSpec
-from zoo_registry.errors import DataError, UndecodableMedia
+from zoo_registry.errors import DataError, RunError, UndecodableMedia
 
 SPEC = ClipSpec(frames=4, stride=3, size=64)
 
@@ -75,8 +79,8 @@ def test_a_playlist_on_a_server_leads_nowhere(numbered_film: WriteFilm, server: 
 
 
 def test_a_film_that_takes_too_long_is_given_up(numbered_film: WriteFilm) -> None:
-    with pytest.raises(UndecodableMedia, match=r"decoding it takes longer than 0 s\n +`data\.time_limit`"):
-        read_clip(numbered_film(), SPEC, decoder=Decoder(time_limit=0.0))
+    with pytest.raises(UndecodableMedia, match=r"decoding it takes longer than 1e-09 s\n +`data\.decoder\.time_limit`"):
+        read_clip(numbered_film(), SPEC, decoder=Decoder(time_limit=1e-9))
 
 
 def test_an_unknown_device_or_decoder_is_refused() -> None:
@@ -86,6 +90,24 @@ def test_an_unknown_device_or_decoder_is_refused() -> None:
         Decoder("torchcodec", hardware="vaapi")
     with pytest.raises(DataError, match="no decoder is called 'opencv'"):
         Decoder("opencv")  # type: ignore[arg-type]
+    for nothing in (0.0, -1.0, float("nan")):
+        with pytest.raises(DataError, match="the time limit of a decoder is"):
+            Decoder(time_limit=nothing)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+@pytest.mark.parametrize("decoder", ["pyav", "torchcodec"])
+def test_a_device_that_is_not_there_is_no_fault_of_a_film(
+    numbered_film: WriteFilm, monkeypatch: pytest.MonkeyPatch, decoder: Literal["pyav", "torchcodec"]
+) -> None:
+    module = ModuleType("torchcodec.decoders")
+    module.VideoDecoder = object  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchcodec", ModuleType("torchcodec"))
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", module)
+    if decoder == "pyav" and "cuda" not in hwdevices_available():
+        pytest.skip("FFmpeg was built without it")
+    with pytest.raises(RunError, match="no device of kind 'cuda' can decode here"):
+        read_clip(numbered_film(), SPEC, decoder=Decoder(decoder, hardware="cuda"))
 
 
 def test_the_stream_that_ffmpeg_thinks_best_is_read(shared: Path) -> None:

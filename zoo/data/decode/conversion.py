@@ -13,6 +13,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from zoo.data.clips.views import View, placement_of
 from zoo.data.decode.film import undecodable
 from zoo.data.decode.orientation import Orientation
+from zoo_registry.spec_rules import MOST_BYTES
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from zoo.data.clips.placement import Placement
     from zoo_registry.entries import ClipSpec
-
-LARGEST_CLIP = 2 * 1024**3
-"""Bytes of a scaled clip; a film that needs more is taken for a broken header."""
 
 FILTERS = {
     "bilinear": Interpolation.BILINEAR,
@@ -109,9 +107,10 @@ class Conversion:
         return placement_of(self._spec, self._canvas, *self._displayed, view)
 
     def _refuse_absurd(self, scaled: tuple[int, int]) -> None:
-        if self._spec.frames * scaled[0] * scaled[1] * 3 > LARGEST_CLIP:
+        """Of a film so wide or tall that covering the clip takes more than any clip may: its header is broken."""
+        if self._spec.frames * scaled[0] * scaled[1] * 3 > MOST_BYTES:
             size = f"{self._spec.frames} frames of {scaled[0]} x {scaled[1]} pixels"
-            raise undecodable(self._path, f"a clip of it needs {size}, more than {LARGEST_CLIP // 1024**3} GiB")
+            raise undecodable(self._path, f"a clip of it needs {size}, more than {MOST_BYTES // 1024**3} GiB")
 
 
 def seen_through(placement: Placement, pictures: Sequence[Picture]) -> Tensor:

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import av
+from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.error import ArgumentError, FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from zoo.data.decode import mpeg4
-from zoo_registry.errors import DataError, Location, Problem, UndecodableMedia
+from zoo_registry.errors import DataError, Location, Problem, RunError, UndecodableMedia
 
 if TYPE_CHECKING:
     from av import Packet
@@ -111,7 +112,7 @@ class Decoder:
             undecodable.
 
     Raises:
-        DataError: a decoder or device that is not there.
+        DataError: a decoder or a kind of device that nobody knows here, or a limit that is no time.
     """
 
     name: Literal["pyav", "torchcodec"] = "pyav"
@@ -130,6 +131,8 @@ class Decoder:
         if self.hardware is not None and self.hardware not in devices[self.name]:
             there = ", ".join(devices[self.name]) or "none"
             raise DataError(f"{self.name} decodes on no device called {self.hardware!r}", hint=f"it knows {there}")
+        if not self.time_limit > 0:
+            raise DataError(f"the time limit of a decoder is {self.time_limit} s", hint="give a number above 0")
 
 
 @dataclass
@@ -234,7 +237,7 @@ class Film:
         """
         if time.monotonic() > self.deadline:
             limit = f"decoding it takes longer than {self.decoder.time_limit:g} s"
-            raise undecodable(self.path, limit, hint="`data.time_limit` is what a film may take")
+            raise undecodable(self.path, limit, hint="`data.decoder.time_limit` is what a film may take")
 
     def _read(self) -> Iterator[Packet[VideoStream]]:
         packets = self._with_pictures()
@@ -336,9 +339,9 @@ def is_url(media: Media) -> bool:
 
 
 def _open_container(media: Media, decoder: Decoder = Decoder(), quick: bool = True) -> InputContainer:
-    device = {} if decoder.hardware is None or decoder.name != "pyav" else {"hwaccel": HWAccel(decoder.hardware)}
+    device = decoder.hardware if decoder.name == "pyav" else None
     if is_url(media):
-        return _av_open(media, _URL_OPTIONS, timeout=NETWORK_TIME_LIMIT, **device)
+        return _av_open(media, _URL_OPTIONS, timeout=NETWORK_TIME_LIMIT, device=device)
     source: str | BinaryIO
     if isinstance(media, str | os.PathLike):
         # The prefix keeps names such as `concat:x` or `a:b.mp4` from being read as protocols.
@@ -349,19 +352,46 @@ def _open_container(media: Media, decoder: Decoder = Decoder(), quick: bool = Tr
     if quick and kind == "mp4":
         options = _OPEN_OPTIONS | _MP4_OPTIONS
         with suppress(ValueError):  # another format whose first bytes happen to be those of an MP4
-            container = _av_open(source, options, format=kind, stream_options=_MP4_STREAMS, **device)
+            container = _av_open(source, options, format=kind, stream_options=_MP4_STREAMS, device=device)
             films = container.streams.video
             if len(films) == 1 and films[0].duration is not None:
                 return container
             container.close()  # a fragmented file, or several films in one: packets have to say what is in it
     if not isinstance(source, str):
         source.seek(0)
-    return _av_open(source, _OPEN_OPTIONS, format=kind, **device)
+    return _av_open(source, _OPEN_OPTIONS, format=kind, device=device)
 
 
-def _av_open(source: Any, options: dict[str, str], **more: Any) -> InputContainer:
-    container: InputContainer = av.open(source, "r", metadata_errors="ignore", options=options, **more)
+def _av_open(source: Any, options: dict[str, str], *, device: str | None, **more: Any) -> InputContainer:
+    accelerator = None if device is None else HWAccel(device)
+    try:
+        container: InputContainer = av.open(
+            source, "r", metadata_errors="ignore", options=options, hwaccel=accelerator, **more
+        )
+    except FFmpegError:
+        if device is not None:
+            _refuse_missing(device)
+        raise
     return container
+
+
+def _refuse_missing(device: str) -> None:
+    """Tell a machine that lacks the device from a film that cannot be read.
+
+    Raises:
+        RunError: there is no such device, or it cannot be used.
+    """
+    try:
+        HWAccel(device).create(Codec("h264", "r"))
+    except FFmpegError as error:
+        raise no_device(device, str(error.strerror)) from error
+    except NotImplementedError:
+        return  # it decodes other formats, and processors decode what it does not
+
+
+def no_device(kind: str, reason: str) -> RunError:
+    """The error of a machine that lacks a device."""
+    return RunError(f"no device of kind {kind!r} can decode here: {reason}", hint="leave `data.decoder.hardware` out")
 
 
 def _format_in(source: str | BinaryIO) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch.nn.functional import interpolate
 
 from zoo.data.decode.film import Film, media_name, undecodable
+from zoo.data.decode.requirements import check_decoder
 from zoo_registry.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ def torchcodec_frames_at(film: Film, times: Sequence[float]) -> Tensor:
 
     Raises:
         MissingExtra: TorchCodec is not installed, or finds no FFmpeg libraries that it can load.
+        RunError: there is no CUDA device.
         UndecodableMedia: TorchCodec cannot read the file.
     """
-    decoder_class = _decoder_class()
+    check_decoder(film.decoder)
+    video_decoder = decoder_class()
     media = film.media
     source: Any = media_name(media) if isinstance(media, str | os.PathLike) else media
     try:
-        decoder = decoder_class(
+        decoder = video_decoder(
             source, stream_index=film.video.index, seek_mode="exact", device=film.decoder.hardware or "cpu"
         )
         first, end = decoder.metadata.begin_stream_seconds, decoder.metadata.end_stream_seconds
@@ -60,7 +63,12 @@ def resized(frames_tchw: Tensor, height: int, width: int, interpolation: str) ->
     return scaled.round().clamp(0, 255).byte()
 
 
-def _decoder_class() -> Any:
+def decoder_class() -> Any:
+    """TorchCodec's `VideoDecoder`.
+
+    Raises:
+        MissingExtra: it is not installed, or finds no FFmpeg libraries that it can load.
+    """
     hint = 'pip install "videozoo[torchcodec]", and FFmpeg\'s shared libraries (a package of the system)'
     try:
         from torchcodec.decoders import VideoDecoder
