@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 
-from zoo_plugins.sources.annotation_text import listed, text_of
+from zoo_plugins.sources.annotation_text import MEND, csv_rows, listed, text_of
 from zoo_plugins.sources.film_folder import FilmFolder, Missing, there
 from zoo_plugins.sources.problem_list import ProblemList
 from zoo_plugins.sources.sample_list import SampleList
@@ -67,10 +65,10 @@ def ava(
     excluded = _excluded(annotations / f"ava_{split}_excluded_timestamps_v{version}.csv", problems)
     file = annotations / f"ava_{split}_v{version}.csv"
     keyframes, passed_over = _keyframes(file, actions, excluded, problems)
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     if not keyframes:
-        raise DataError("this list has no keyframe", where=Location(str(file)))
+        hint = "is it the list of this version, with the actions of the action list?"
+        raise DataError("this list has no keyframe", where=Location(str(file)), hint=hint)
     early = sum(second - seconds / 2 < offset for _, second in keyframes)
     if early == len(keyframes):
         hint = "`offset` is the second of the original film at which the files begin"
@@ -189,9 +187,9 @@ def _actions(file: Path, problems: ProblemList) -> dict[int, str]:
         where = Location(str(file), text.count("\n", 0, group.start()) + 1, 1)
         name, number = _NAME.search(group[1]), _NUMBER.search(group[1])
         if name is None or number is None:
-            problems.add(Problem("the item has no name or no id", where))
+            problems.add(Problem("the item has no name or no id", where, MEND))
         elif int(number[1]) in actions:
-            problems.add(Problem(f"id {number[1]} stands for two actions", where))
+            problems.add(Problem(f"id {number[1]} stands for two actions", where, MEND))
         else:
             actions[int(number[1])] = name[1].replace("\\", "")
     if not actions:
@@ -199,22 +197,13 @@ def _actions(file: Path, problems: ProblemList) -> dict[int, str]:
     return dict(sorted(actions.items()))
 
 
-def _rows(file: Path) -> Iterator[tuple[Location, list[str]]]:
-    reader = csv.reader(io.StringIO(text_of(file), newline=""))
-    try:
-        for row in filter(None, reader):
-            yield Location(str(file), reader.line_num, 1), row
-    except csv.Error as error:
-        raise DataError(f"this is no CSV: {error}", where=Location(str(file), reader.line_num, 1)) from error
-
-
 def _excluded(file: Path, problems: ProblemList) -> set[Keyframe]:
     """Keyframes that the makers withdrew; none where the file is not there."""
     excluded: set[Keyframe] = set()
-    for where, row in _rows(file) if file.exists() else ():
+    for where, row in csv_rows(file) if file.exists() else ():
         second = _finite(row[1]) if len(row) == 2 else None
         if second is None:
-            problems.add(Problem(f"the row should be FILM,SECOND, not {','.join(row)!r}", where))
+            problems.add(Problem(f"the row should be FILM,SECOND, not {','.join(row)!r}", where, MEND))
         else:
             excluded.add((row[0], second))
     return excluded
@@ -225,7 +214,7 @@ def _keyframes(
 ) -> tuple[dict[Keyframe, dict[Person, list[str]]], int]:
     """Persons and their actions by keyframe, in the order of the file; and how many persons do none of those."""
     found: dict[Keyframe, dict[Person, list[str]]] = defaultdict(dict)
-    for where, row in _rows(file):
+    for where, row in csv_rows(file):
         read = _row(row)
         if isinstance(read, str):
             problems.add(Problem(read, where, "rows are FILM,SECOND,X1,Y1,X2,Y2,ACTION,PERSON, without a header"))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from zoo_plugins.sources.annotation_text import lines_of, listed, text_of
+from zoo_plugins.sources.annotation_text import FETCH, MEND, csv_records, lines_of
 from zoo_plugins.sources.column_samples import key_of, labelled_samples
 from zoo_plugins.sources.film_folder import FilmFolder, Missing, there
 from zoo_plugins.sources.problem_list import ProblemList
@@ -56,14 +54,12 @@ def charades(
     """
     problems = ProblemList()
     labels = _labels(annotations / "Charades_v1_classes.txt", problems)
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     file = annotations / f"Charades_v1_{LISTS[split]}.csv"
     rows = list(_films(file, labels, problems))
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     if not rows:
-        raise DataError("this list is empty", where=Location(str(file)))
+        raise DataError("this list is empty", where=Location(str(file)), hint=FETCH)
     folder = FilmFolder(films)
 
     def find(row: Film) -> bool:
@@ -92,34 +88,26 @@ def _labels(file: Path, problems: ProblemList) -> dict[str, str]:
         code, _, name = text.partition(" ")
         if code != f"c{len(labels):03d}" or not name.strip():
             said = f"the line should be c{len(labels):03d} and a class, not {text!r}"
-            problems.add(Problem(said, Location(str(file), line, 1)))
+            problems.add(Problem(said, Location(str(file), line, 1), MEND))
         labels[code] = name.strip()
     if not labels:
-        problems.add(Problem("this list of classes is empty", Location(str(file))))
+        problems.add(Problem("this list of classes is empty", Location(str(file)), FETCH))
     return labels
 
 
 def _films(file: Path, labels: dict[str, str], problems: ProblemList) -> Iterator[Film]:
-    reader = csv.DictReader(io.StringIO(text_of(file), newline=""))
-    if lacking := [name for name in ("id", "actions") if name not in (reader.fieldnames or ())]:
-        hint = f"its header is {listed(reader.fieldnames or ())}"
-        raise DataError(f"this list has no column {', '.join(lacking)}", where=Location(str(file), 1, 1), hint=hint)
-    try:
-        for row in reader:
-            where = Location(str(file), reader.line_num, 1)
-            if not row["id"]:
-                problems.add(Problem("the row has no id", where))
-                continue
-            film = Film(row["id"])
-            for said in filter(None, (row["actions"] or "").split(";")):
-                action = _action(said, labels)
-                if isinstance(action, str):
-                    problems.add(Problem(action, where))
-                else:
-                    film.actions.append(action)
-            yield film
-    except csv.Error as error:
-        raise DataError(f"this is no CSV: {error}", where=Location(str(file), reader.line_num, 1)) from error
+    for where, row in csv_records(file, ("id", "actions"), "id,subject,scene,..."):
+        if not row["id"]:
+            problems.add(Problem("the row has no id", where, MEND))
+            continue
+        film = Film(row["id"])
+        for said in filter(None, row["actions"].split(";")):
+            action = _action(said, labels)
+            if isinstance(action, str):
+                problems.add(Problem(action, where, MEND))
+            else:
+                film.actions.append(action)
+        yield film
 
 
 def _action(said: str, labels: dict[str, str]) -> tuple[str, float, float] | str:

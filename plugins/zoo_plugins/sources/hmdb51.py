@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from zoo_plugins.sources.annotation_text import lines_of
+from zoo_plugins.sources.annotation_text import MEND, lines_of
 from zoo_plugins.sources.column_samples import labelled_samples
 from zoo_plugins.sources.film_folder import FilmFolder, Missing, there
 from zoo_plugins.sources.problem_list import ProblemList
@@ -55,8 +55,7 @@ def hmdb51(
         for file, label in zip(files, labels, strict=True)
         for film in _films(file, MARKS[split], problems)
     ]
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     folder = FilmFolder(films)
     paths: dict[tuple[str, str], str] = {}
 
@@ -66,7 +65,7 @@ def hmdb51(
             paths[row] = path
         return path is not None
 
-    kept, notes = there(listed, find, "/".join, missing=missing, split=split, films=films)
+    kept, notes = there(listed, find, lambda row: f"{row[1]}/{row[0]}", missing=missing, split=split, films=films)
     if split == "val":
         notes = (f"HMDB-51 has no validation list: val is the test list of fold {fold}", *notes)
     rows = ((paths[row], row[1], None, None) for row in kept)
@@ -77,8 +76,7 @@ def _films(file: Path, wanted: str, problems: ProblemList) -> Iterator[str]:
     for line, text in lines_of(file):
         film, _, mark = text.rpartition(" ")
         if not film or mark not in ("0", "1", "2"):
-            problems.add(
-                Problem(f"the line should be FILM.avi and 0, 1 or 2, not {text!r}", Location(str(file), line, 1))
-            )
+            said = f"the line should be FILM.avi and 0, 1 or 2, not {text!r}"
+            problems.add(Problem(said, Location(str(file), line, 1), MEND))
         elif mark == wanted:
             yield film.strip()

@@ -33,7 +33,8 @@ def items(path: Path) -> Iterator[tuple[int, str, Any]]:
         where = Location(str(path), error.lineno, error.colno)
         raise DataError(f"no JSON: {error.msg}", where=where, hint="the download may be incomplete") from error
     except RecursionError as error:
-        raise DataError("no JSON that belongs here: it is nested too deeply", where=Location(str(path))) from error
+        message = "no JSON that belongs here: it is nested too deeply"
+        raise DataError(message, where=Location(str(path)), hint="is it the official list?") from error
 
 
 def _items(text: str) -> Iterator[tuple[int, str, Any]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_plugins.sources.annotation_text import listed, text_of
+from zoo_plugins.sources.annotation_text import FETCH, MEND, csv_records, listed
 from zoo_plugins.sources.column_samples import labelled_samples
 from zoo_plugins.sources.film_folder import FilmFolder, Missing, there
 from zoo_plugins.sources.json_places import items
@@ -73,15 +71,14 @@ def kinetics(*, annotations: Path, films: Path, split: Provided[str], missing: M
     problems = ProblemList()
     read = _json_clips if file.suffix.lower() == ".json" else _csv_clips
     clips = list(read(file, split, problems))
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     if not clips:
-        raise DataError(f"this list has no clip of the {split} split", where=Location(str(file)))
+        hint = "`annotations` names the list of each split, or the folder that holds them"
+        raise DataError(f"this list has no clip of the {split} split", where=Location(str(file)), hint=hint)
     unlabelled = sum(clip.label is None for clip in clips)
     if 0 < unlabelled < len(clips):
-        raise DataError(
-            f"{unlabelled:,} of {len(clips):,} clips of the {split} split have no label", where=Location(str(file))
-        )
+        said = f"{unlabelled:,} of {len(clips):,} clips of the {split} split have no label"
+        raise DataError(said, where=Location(str(file)), hint=FETCH)
     folder = FilmFolder(films)
     kept, notes = there(
         clips, _finder(folder), lambda clip: f"{clip.name}.mp4", missing=missing, split=split, films=films
@@ -120,32 +117,16 @@ def _finder(folder: FilmFolder) -> Callable[[Clip], bool]:
 
 
 def _csv_clips(file: Path, split: str, problems: ProblemList) -> Iterator[Clip]:
-    reader = csv.DictReader(io.StringIO(text_of(file), newline=""), restkey="")
-    names = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = names
-    if lacking := [name for name in COLUMNS if name not in names]:
-        hint = (
-            f"Kinetics' lists begin with label,youtube_id,time_start,time_end,split; this begins with {listed(names)}"
-        )
-        raise DataError(f"this list has no column {', '.join(lacking)}", where=Location(str(file), 1, 1), hint=hint)
-    try:
-        for row in reader:
-            values = {"split": row.get("split"), "label": row.get("label"), "id": row["youtube_id"]}
-            yield from _clip(
-                {**values, "start": row["time_start"], "end": row["time_end"]},
-                split,
-                problems,
-                Location(str(file), reader.line_num, 1),
-            )
-    except csv.Error as error:
-        raise DataError(f"this is no CSV: {error}", where=Location(str(file), reader.line_num, 1)) from error
+    for where, row in csv_records(file, COLUMNS, "label,youtube_id,time_start,time_end,split"):
+        values = {"split": row.get("split"), "label": row.get("label"), "id": row["youtube_id"]}
+        yield from _clip({**values, "start": row["time_start"], "end": row["time_end"]}, split, problems, where)
 
 
 def _json_clips(file: Path, split: str, problems: ProblemList) -> Iterator[Clip]:
     for line, film, entry in items(file):
         where = Location(str(file), line, 1)
         if not isinstance(entry, dict) or not isinstance(entry.get("annotations"), dict):
-            problems.add(Problem(f"{film or 'an entry'} has no annotations", where))
+            problems.add(Problem(f"{film or 'an entry'} has no annotations", where, MEND))
             continue
         said = entry["annotations"]
         segment = said.get("segment")
@@ -163,14 +144,15 @@ def _clip(values: Mapping[str, Any], split: str, problems: ProblemList, where: L
     if said and SPLITS[str(said).strip().lower()] != split:
         return
     if not values["id"]:
-        problems.add(Problem("the row has no youtube_id", where))
+        problems.add(Problem("the row has no youtube_id", where, MEND))
         return
     try:
         start, end = float(values["start"]), float(values["end"])
     except (TypeError, ValueError):
         start = end = math.nan
     if not 0 <= start < end < math.inf:
-        problems.add(Problem(f"the span from {values['start']} s to {values['end']} s is none", where))
+        hint = "time_start and time_end are seconds, the first before the second"
+        problems.add(Problem(f"the span from {values['start']} s to {values['end']} s is none", where, hint))
         return
     label = str(values["label"]).strip() if values["label"] else None
     yield Clip(str(values["id"]).strip(), start, end, label)

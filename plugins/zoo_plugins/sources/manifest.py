@@ -36,6 +36,8 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
 PARSED = ("start", "end", "split", "value", "values")
 """Columns that are kept in another form than text."""
 
+MEND = "mend the row, or take it out"
+
 LOOKED_AT = 1_000
 """Files whose existence is tried; all of a million would take minutes on a network disk."""
 
@@ -144,8 +146,8 @@ class _Checked:
     def _problem(self, row: int, message: str, hint: str | None = None) -> Problem:
         return Problem(message, Location(str(self.path), int(self.table.lines[row]), 1), hint)
 
-    def _report(self, rows: np.ndarray, message: Callable[[int], str]) -> None:
-        self.problems.extend((self._problem(int(row), message(int(row))) for row in rows[:MOST]), len(rows))
+    def _report(self, rows: np.ndarray, message: Callable[[int], str], hint: str) -> None:
+        self.problems.extend((self._problem(int(row), message(int(row)), hint) for row in rows[:MOST]), len(rows))
 
     def _unknown_columns(self) -> Iterator[Problem]:
         for name, place in self.table.places.items():
@@ -158,12 +160,12 @@ class _Checked:
     def _check_rows(self) -> None:
         path = self.columns.get("path")
         lacking = np.arange(self.count) if path is None else np.flatnonzero(~path.filled)
-        self._report(lacking, lambda row: "the row has no path")
+        self._report(lacking, lambda row: "the row has no path", "every row names a film in the column `path`")
         for one, several in (("label", "labels"), ("value", "values")):
             if one in self.columns and several in self.columns:
                 both = self.columns[one].filled & self.columns[several].filled
                 said = f"the row has both a {one} and {several}"
-                self._report(np.flatnonzero(both), lambda row, said=said: said)
+                self._report(np.flatnonzero(both), lambda row, said=said: said, "fill one of the two columns")
 
     def _span(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         spans = {name: self._seconds(name) for name in ("start", "end") if name in self.columns}
@@ -172,6 +174,7 @@ class _Checked:
             self._report(
                 np.flatnonzero(end <= start),
                 lambda row: f"the span from {start[row]:g} s to {end[row]:g} s is empty",
+                "`end` lies behind `start`; leave both out for the whole film",
             )
         return start, end
 
@@ -181,7 +184,7 @@ class _Checked:
         seconds[negative] = np.nan
         said = f"{name} should be seconds from the film's beginning, not"
         texts = self.columns[name]
-        self._report(np.union1d(bad, negative), lambda row: f"{said} {texts[row]!r}")
+        self._report(np.union1d(bad, negative), lambda row: f"{said} {texts[row]!r}", "write 12.5, or nothing")
         return seconds
 
     def _rows_of_split(self) -> np.ndarray:
@@ -203,7 +206,7 @@ class _Checked:
         ways = [*(["value"] if "value" in self.columns else []), *(["values"] if "values" in self.columns else [])]
         if len(ways) + bool(self.named) > 1:
             said = ", ".join([*ways, *self.named])
-            self.problems.add(Problem(f"values stand in {said}: one way is enough", Location(str(self.path))))
+            self.problems.add(Problem(f"values stand in {said}", Location(str(self.path)), "one way is enough"))
             return None, []
         if self.named:
             values = np.stack([self._numbers(name) for name in self.named], axis=1)
@@ -218,7 +221,7 @@ class _Checked:
     def _numbers(self, name: str) -> np.ndarray:
         values, bad = numbers(self.columns[name])
         texts = self.columns[name]
-        self._report(bad, lambda row: f"{name} should be a number, not {texts[row]!r}")
+        self._report(bad, lambda row: f"{name} should be a number, not {texts[row]!r}", "write 12.5, or mend the row")
         return values
 
     def _lists_of_numbers(self) -> np.ndarray:
@@ -238,9 +241,11 @@ class _Checked:
                 values[row] = found
         bad += [row for row, found in rows.items() if len(found) == width and not np.isfinite(found).all()]
         said = " or ".join(["numbers, separated by ;"] if separator == ";" else ["a list of numbers"])
-        self._report(np.array(sorted(bad), np.int64), lambda row: f"values should be {said}, not {texts[row]!r}")
+        self._report(np.array(sorted(bad), np.int64), lambda row: f"values should be {said}, not {texts[row]!r}", MEND)
         self._report(
-            np.array(uneven, np.int64), lambda row: f"the row has {len(rows[row])} values, the first one has {width}"
+            np.array(uneven, np.int64),
+            lambda row: f"the row has {len(rows[row])} values, the first one has {width}",
+            "every row has a number for each value",
         )
         return values
 
@@ -254,7 +259,11 @@ class _Checked:
         texts = self.columns["boxes"]
         bad = [row for row in np.flatnonzero(texts.filled).tolist() if not _are_boxes(texts[row])]
         said = "boxes should be a list of [x1, y1, x2, y2] in 0..1, x1 <= x2 and y1 <= y2, not"
-        self._report(np.array(bad, np.int64), lambda row: f"{said} {texts[row][:60]}")
+        self._report(
+            np.array(bad, np.int64),
+            lambda row: f"{said} {texts[row][:60]}",
+            "pixels are divided by width and height of the frame",
+        )
 
     def _check_targets(self) -> None:
         """Every row of the split says the same things in the same columns."""
@@ -283,7 +292,8 @@ class _Checked:
             lines = [str(self.table.lines[row]) for row in lacking[:MOST].tolist()]
             also = f": lines {', '.join(lines)}" + (", ..." if len(lacking) > MOST else "") if len(lacking) > 1 else ""
             have = f"{len(lacking):,} row{'s have' if len(lacking) > 1 else ' has'} no {what}, the others do{also}"
-            self.problems.add(self._problem(int(lacking[0]), have))
+            hint = "fill them in, take these rows out, or give them another `split`"
+            self.problems.add(self._problem(int(lacking[0]), have, hint))
         if len(counts) > 1:
             rare = min(counts, key=lambda name: counts[name])
             usual = next(name for name in counts if name != rare)

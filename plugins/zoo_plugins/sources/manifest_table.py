@@ -17,6 +17,9 @@ import numpy as np
 from zoo_plugins.sources.columns import CHUNK, SLACK, Texts, TextWriter, place_type
 from zoo_registry.errors import DataError, Location, Problem
 
+RENAME = "rename one of them"
+"""What to do about a column that is there twice."""
+
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 
 
@@ -66,7 +69,8 @@ def _content(path: Path) -> bytearray:
             content = bytearray(size + SLACK)
             read = file.readinto(memoryview(content)[:size])
     except OSError as error:
-        raise DataError(f"cannot read this manifest: {error.strerror}", where=where) from error
+        hint = "relative paths start from the recipe's folder"
+        raise DataError(f"cannot read this manifest: {error.strerror}", where=where, hint=hint) from error
     del content[read:size]
     if content.startswith(BYTE_ORDER_MARK):
         del content[: len(BYTE_ORDER_MARK)]
@@ -156,7 +160,7 @@ def _lines(buffer: np.ndarray, kind: np.dtype[Any]) -> tuple[np.ndarray, np.ndar
 def _header(names: list[str], path: Path) -> tuple[dict[str, Location], tuple[Problem, ...]]:
     place = Location(str(path), 1, 1)
     twice = sorted({name for name in names if names.count(name) > 1})
-    problems = [Problem(f"column {name!r} is there {names.count(name)} times", place) for name in twice]
+    problems = [Problem(f"column {name!r} is there {names.count(name)} times", place, RENAME) for name in twice]
     return dict.fromkeys(names, place), tuple(problems)
 
 
@@ -251,7 +255,7 @@ def _object(raw: bytes, line: int, path: Path, problems: list[Problem]) -> dict[
         problems.append(Problem(message, Location(str(path), line, column), "one object a line"))
         return None
     if not isinstance(row, dict):
-        problems.append(Problem("a row should be a JSON object", Location(str(path), line, 1)))
+        problems.append(Problem("a row should be a JSON object", Location(str(path), line, 1), "one object a line"))
         return None
     return row
 
@@ -270,7 +274,7 @@ def _column(name: str, rows: list[dict[str, Any]], lines: list[int], path: Path,
             texts.append(_as_text(name, value))
         except ValueError as error:
             texts.append("?" if name == "path" else "")  # a missing path would be a second problem
-            problems.append(Problem(str(error), Location(str(path), line, 1)))
+            problems.append(Problem(str(error), Location(str(path), line, 1), "mend the row, or take it out"))
     return texts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from zoo_registry.errors import Problem
+from zoo_registry.errors import DataError, Problem
 
 MOST = 20
 """Problems that are told one by one."""
@@ -47,6 +47,15 @@ class ProblemList:
         self._count += 1
         if len(self._first) < 4 * MOST:
             self._first.append(problem)
+
+    def refuse(self) -> None:
+        """Stop here where there are any.
+
+        Raises:
+            DataError: all of them, as `told`.
+        """
+        if self._count:
+            raise DataError(self.told())
 
     def told(self) -> list[Problem]:
         """The first ones by place in the file, then how many more there are."""

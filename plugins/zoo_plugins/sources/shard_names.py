@@ -40,7 +40,8 @@ def expand(pattern: str) -> list[str]:
     for part in parts:
         count *= len(part)
     if count > MOST_SHARDS:
-        raise DataError(f"{pattern} stands for {count:,} shards, more than {MOST_SHARDS:,}")
+        message = f"{pattern} stands for {count:,} shards, more than {MOST_SHARDS:,}"
+        raise DataError(message, hint="look at the braces")
     return ["".join(pieces) for pieces in itertools.product(*parts)]
 
 
@@ -49,7 +50,7 @@ def _choices(inside: str) -> list[str]:
         first, last = numbers.groups()
         width = max(len(first), len(last)) if "0" in (first[0], last[0]) and max(len(first), len(last)) > 1 else 0
         if abs(int(last) - int(first)) >= MOST_SHARDS:
-            raise DataError(f"{{{inside}}} stands for more than {MOST_SHARDS:,} shards")
+            raise DataError(f"{{{inside}}} stands for more than {MOST_SHARDS:,} shards", hint="look at the braces")
         step = 1 if int(first) <= int(last) else -1
         return [str(number).zfill(width) for number in range(int(first), int(last) + step, step)]
     return inside.split(",") if "," in inside else []
@@ -98,7 +99,8 @@ def grouped(members: Iterable[tuple[str, T]]) -> Iterator[tuple[str, dict[str, T
             group = {}
         current = key
         if extension in group:
-            raise DataError(f"it holds two members called {key}.{extension}")
+            message = f"it holds two members called {key}.{extension}"
+            raise DataError(message, hint="members of one name up to the first dot are one sample: rename one")
         group[extension] = content
     if current is not None:
         yield current, group

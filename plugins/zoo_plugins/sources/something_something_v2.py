@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo_plugins.sources.annotation_text import lines_of
+from zoo_plugins.sources.annotation_text import FETCH, MEND, lines_of
 from zoo_plugins.sources.column_samples import labelled_samples
 from zoo_plugins.sources.film_folder import FilmFolder, Missing, there
 from zoo_plugins.sources.json_places import items
@@ -53,14 +53,12 @@ def something_something_v2(
     """
     problems = ProblemList()
     labels = _labels(_file(annotations, "labels.json"), problems)
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     answers = _answers(annotations, labels, problems) if split == "test" else {}
     listed = list(_films(_file(annotations, f"{LISTS.get(split, split)}.json"), labels, answers, split, problems))
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     if not listed:
-        raise DataError(f"the list of the {split} split is empty", where=Location(str(annotations)))
+        raise DataError(f"the list of the {split} split is empty", where=Location(str(annotations)), hint=FETCH)
     folder = FilmFolder(films)
 
     def find(film: Film) -> bool:
@@ -84,13 +82,13 @@ def _labels(file: Path, problems: ProblemList) -> list[str]:
     for line, template, number in items(file):
         where = Location(str(file), line, 1)
         if not template or not str(number).isdecimal():
-            problems.add(Problem(f"the number of {template or 'a template'!r} is {number!r}", where))
+            problems.add(Problem(f"the number of {template or 'a template'!r} is {number!r}", where, MEND))
         elif int(number) in numbers:
-            problems.add(Problem(f"number {number} stands for two templates", where))
+            problems.add(Problem(f"number {number} stands for two templates", where, MEND))
         else:
             numbers[int(number)] = template
     if not problems and sorted(numbers) != list(range(len(numbers))):
-        problems.add(Problem("the templates' numbers are not 0, 1, 2, ...", Location(str(file))))
+        problems.add(Problem("the templates' numbers are not 0, 1, 2, ...", Location(str(file)), FETCH))
     return [numbers[number] for number in sorted(numbers)]
 
 
@@ -100,16 +98,22 @@ def _films(file: Path, labels: list[str], answers: dict[str, str], split: str, p
         where = Location(str(file), line, 1)
         number = str(entry.get("id") or "") if isinstance(entry, dict) else ""
         if not number:
-            problems.add(Problem("the entry has no id", where))
+            problems.add(Problem("the entry has no id", where, MEND))
             continue
         if split == "test":
             if answers and number not in answers:
-                problems.add(Problem(f"{number} has no line in the answers", where))
+                problems.add(
+                    Problem(
+                        f"{number} has no line in the answers",
+                        where,
+                        "is test-answers.csv whole? without it films have no class",
+                    )
+                )
             yield Film(number, answers.get(number))
             continue
         template = entry.get("template")
         if not isinstance(template, str):
-            problems.add(Problem(f"{number} has no template", where))
+            problems.add(Problem(f"{number} has no template", where, MEND))
             continue
         label = template.replace("[", "").replace("]", "")
         if label not in known:
@@ -129,7 +133,7 @@ def _answers(annotations: Path, labels: list[str], problems: ProblemList) -> dic
         label = template.strip().strip('"').replace("[", "").replace("]", "")
         where = Location(str(file), line, 1)
         if not semicolon:
-            problems.add(Problem("the line should be NUMBER;TEMPLATE", where))
+            problems.add(Problem("the line should be NUMBER;TEMPLATE", where, MEND))
         elif label not in known:
             problems.add(_unknown(label, labels, where))
         else:

@@ -187,7 +187,9 @@ def _scanned(shard: str, fields: Fields, cache: Path) -> tuple[np.ndarray, list[
 
 def _note(file: BinaryIO, extension: str, member: tarfile.TarInfo) -> bytes:
     if member.size > LARGEST_NOTE:
-        raise BadGroup(f"its .{extension} has {member.size:,} bytes, more than {LARGEST_NOTE:,}")
+        raise BadGroup(
+            f"its .{extension} has {member.size:,} bytes, more than {LARGEST_NOTE:,}", "films are no targets"
+        )
     file.seek(member.offset_data)
     return file.read(member.size)
 

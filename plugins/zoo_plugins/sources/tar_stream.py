@@ -172,7 +172,7 @@ def _piped(command: str) -> Iterator[IO[bytes]]:
         _drain(process.stdout)
         process.stdout.close()
         if process.wait(TIMEOUT):
-            raise DataError(f"its command ended with {process.returncode}: {command}")
+            raise DataError(f"its command ended with {process.returncode}", hint="run it by hand to see why")
     finally:
         process.stdout.close()
         if process.poll() is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from zoo_plugins.sources.annotation_text import lines_of
+from zoo_plugins.sources.annotation_text import FETCH, MEND, lines_of
 from zoo_plugins.sources.column_samples import labelled_samples
 from zoo_plugins.sources.film_folder import FilmFolder, Missing, there
 from zoo_plugins.sources.problem_list import ProblemList
@@ -43,14 +43,12 @@ def ucf101(
     """
     problems = ProblemList()
     labels = _labels(annotations / "classInd.txt", problems)
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     file = annotations / f"{LISTS[split]}list{fold:02d}.txt"
     listed = list(_films(file, labels, problems))
-    if problems:
-        raise DataError(problems.told())
+    problems.refuse()
     if not listed:
-        raise DataError("this list is empty", where=Location(str(file)))
+        raise DataError("this list is empty", where=Location(str(file)), hint=FETCH)
     folder = FilmFolder(films)
     paths: dict[str, str] = {}
 
@@ -73,10 +71,10 @@ def _labels(file: Path, problems: ProblemList) -> list[str]:
         number, _, name = text.partition(" ")
         if number != str(len(labels) + 1) or not name.strip():
             said = f"the line should be {len(labels) + 1} and a class, not {text!r}"
-            problems.add(Problem(said, Location(str(file), line, 1)))
+            problems.add(Problem(said, Location(str(file), line, 1), MEND))
         labels.append(name.strip())
     if not labels:
-        problems.add(Problem("this list of classes is empty", Location(str(file))))
+        problems.add(Problem("this list of classes is empty", Location(str(file)), FETCH))
     return labels
 
 
@@ -88,11 +86,10 @@ def _films(file: Path, labels: list[str], problems: ProblemList) -> Iterator[tup
         label = path.partition("/")[0]
         where = Location(str(file), line, 1)
         if "/" not in path:
-            problems.add(Problem(f"the line should be CLASS/FILM.avi, not {text!r}", where))
+            problems.add(Problem(f"the line should be CLASS/FILM.avi, not {text!r}", where, MEND))
         elif label not in known:
-            problems.add(Problem(f"class {label!r} is not in classInd.txt", where))
+            problems.add(Problem(f"class {label!r} is not in classInd.txt", where, MEND))
         elif number.strip() not in ("", known[label]):
-            problems.add(
-                Problem(f"class {label!r} has number {known[label]} in classInd.txt, {number.strip()} here", where)
-            )
+            said = f"class {label!r} has number {known[label]} in classInd.txt, {number.strip()} here"
+            problems.add(Problem(said, where, MEND))
         yield path, label

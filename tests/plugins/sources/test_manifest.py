@@ -70,7 +70,8 @@ def test_every_bad_row_is_reported_with_its_line(tmp_path: Path) -> None:
     text = "path,label,start,end\na.mp4,cat,x,\n,cat,,\nb.mp4,cat,2,1\nb.mp4,cat,-1,\n"
     with pytest.raises(DataError) as caught:
         manifest(path=write(tmp_path / "labels.csv", text), split="train")
-    assert str(caught.value).splitlines() == [
+    assert all(problem.hint for problem in caught.value.problems)
+    assert [f"{problem.where}: {problem.message}" for problem in caught.value.problems] == [
         f"{tmp_path}/labels.csv:2:1: start should be seconds from the film's beginning, not 'x'",
         f"{tmp_path}/labels.csv:3:1: the row has no path",
         f"{tmp_path}/labels.csv:4:1: the span from 2 s to 1 s is empty",
@@ -172,7 +173,7 @@ def test_boxes_stand_in_json_lines(tmp_path: Path) -> None:
         ("l.csv", "path,values\na.mp4,1;2\nb.mp4,1\n", [(3, "the row has 1 values, the first one has 2")]),
         ("l.csv", "path,values\na.mp4,1;x\n", [(2, "values should be numbers, separated by ;, not '1;x'")]),
         ("l.csv", "path,value,label\na.mp4,1,cat\n", [(0, "the list has both classes and values")]),
-        ("l.csv", "path,value,value_age\na.mp4,1,2\n", [(0, "values stand in value, value_age: one way is enough")]),
+        ("l.csv", "path,value,value_age\na.mp4,1,2\n", [(0, "values stand in value, value_age")]),
         ("l.csv", "path,value_a,value_b\na.mp4,1,2\nb.mp4,1,\n", [(3, "1 row has no value_b, the others do")]),
         ("l.csv", "path,label,labels\na.mp4,cat,\nb.mp4,,a;b\nb.mp4,dog,\n", [(3, "1 row has labels, the others")]),
         ("l.csv", "path,target\na.mp4,b.mp4\nb.mp4,\n", [(3, "1 row has no target, the others do")]),

@@ -120,3 +120,10 @@ def test_bad_marks_are_told_with_their_lines(tmp_path: Path) -> None:
     ]
     with pytest.raises(DataError, match=r"no file here ends in _test_split2\.txt"):
         hmdb51(**where, split="train", fold=2)
+
+
+def test_missing_films_are_named_as_they_would_lie(tmp_path: Path) -> None:
+    where = hmdb(tmp_path)
+    (tmp_path / "hmdb51" / "cartwheel" / "Acrobacias_de_un_fenomeno_cartwheel_0.avi").unlink()
+    with pytest.raises(DataError, match=r"such as cartwheel/Acrobacias_de_un_fenomeno_cartwheel_0\.avi"):
+        hmdb51(**where, split="train")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from zoo.data.clips.film_list import ListedFilm
+from zoo.data.clips.film_list import FILES, ListedFilm, is_address
 from zoo.data.clips.slots import span_within
 from zoo.data.decode.film import open_film
 from zoo.data.decode.keyframe_times import keyframe_stamps
@@ -43,51 +45,86 @@ def keyframe_spans(film: ListedFilm) -> list[Span]:
 
 
 def write_spans(path: Path, rows: Sequence[SpanRow], *, force: bool = False) -> None:
-    """Write a manifest for the source `manifest`: path, the films' own columns, start and end.
+    """Write a manifest for the source `manifest`: path, all of the films' own columns, start and end.
 
-    Paths of films below the manifest's folder are relative to it, so that both can be moved together.
+    Paths below the manifest's folder are relative to it, so that both can be moved together.
 
     Args:
-        path: a `.csv` file.
+        path: a `.csv` file, or `.jsonl` for columns that hold lists of lists, such as boxes.
         rows: what it lists.
         force: write over a file that is there.
 
     Raises:
-        DataError: as `check_new`, or there is nothing to list.
+        DataError: as `check_new`; nothing to list; lists that do not fit into a field.
     """
     check_new(path, force=force)
     if not rows:
-        raise DataError("there is no span to write", where=Location(str(path)))
-    known = [name for name in ("label", "labels", "split") if any(name in row.film.about for row in rows)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["path", *known, "start", "end"], restval="", lineterminator="\n")
-    writer.writeheader()
+        hint = "the films may be shorter than a span"
+        raise DataError("there is no span to write", where=Location(str(path)), hint=hint)
     base = path.parent.resolve()
-    for row in rows:
-        about = {name: row.film.about.get(name, "") for name in known}
-        start, end = (f"{seconds:.6f}".rstrip("0").rstrip(".") for seconds in row.span)
-        writer.writerow({"path": _relative(row.film.path, base), **about, "start": start, "end": end})
+    said = [_said(row, base) for row in rows]
+    text = _json_lines(said) if path.suffix.lower() == ".jsonl" else _table(said, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(text.getvalue(), encoding="utf-8", newline="")
+        partial.write_text(text, encoding="utf-8", newline="")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _said(row: SpanRow, base: Path) -> dict[str, Any]:
+    """A row's columns, with paths from the manifest's folder."""
+    about = dict(row.film.about)
+    about |= {name: _relative(about[name], base) for name in FILES if isinstance(about.get(name), str)}
+    start, end = (round(seconds, 6) for seconds in row.span)
+    return {"path": _relative(row.film.path, base), **about, "start": start, "end": end}
+
+
+def _json_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], path: Path) -> str:
+    own = dict.fromkeys(name for row in rows for name in row if name not in ("path", "start", "end"))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["path", *own, "start", "end"], restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _field(name, value, path) for name, value in row.items()})
+    return text.getvalue()
+
+
+def _field(name: str, value: Any, path: Path) -> str:
+    """A value as it stands in a field; several are separated by semicolons.
+
+    Raises:
+        DataError: a value that does not fit into a field.
+    """
+    if isinstance(value, float) and name in ("start", "end"):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, list | dict) or (item is not value and ";" in str(item)) for item in items):
+        message = f"{name} {json.dumps(value)[:60]} does not fit into a field of a table"
+        raise DataError(message, where=Location(str(path)), hint="write JSON lines: --out spans.jsonl")
+    return ";".join(map(str, items))
 
 
 def check_new(path: Path, *, force: bool) -> None:
     """See that a manifest may be written, before films are read for hours.
 
     Raises:
-        DataError: it is there already, or its name is not that of a CSV file.
+        DataError: it is there already, or its name is not that of a manifest.
     """
-    if path.suffix.lower() != ".csv":
-        raise DataError("a manifest of spans is a .csv file", where=Location(str(path)), hint="--out spans.csv")
+    if path.suffix.lower() not in (".csv", ".jsonl"):
+        message = "a manifest of spans is a .csv or .jsonl file"
+        raise DataError(message, where=Location(str(path)), hint="--out spans.csv")
     if path.exists() and not force:
         raise DataError("it is there already", where=Location(str(path)), hint="--force writes over it")
 
 
-def _relative(film: Path, base: Path) -> str:
-    absolute = film.resolve()
+def _relative(path: Path | str, base: Path) -> str:
+    if is_address(path):
+        return str(path)
+    absolute = Path(path).resolve()
     return absolute.relative_to(base).as_posix() if absolute.is_relative_to(base) else str(absolute)

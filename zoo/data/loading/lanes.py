@@ -289,7 +289,8 @@ class LaneReader:
         Raises:
             DataError: always.
         """
-        raise DataError(f"{self._split.name_of(index)} cannot be read again: the {self._split.name} split is a stream")
+        message = f"{self._split.name_of(index)} cannot be read again: the {self._split.name} split is a stream"
+        raise DataError(message, hint="tar files on a disk without `stream: true` can be asked for a film")
 
     def _answer(self, request: LaneRequest) -> LaneAnswer:
         began = time.perf_counter()
