@@ -6,11 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from zoo.data.clips.span_manifest import Cut, SpanRow
     from zoo.data.clips.stills import Format
     from zoo_registry.errors import Problem
+
+
+OPTIONS_OF = {
+    "seconds": "windows",
+    "step": "windows",
+    "drop_last": "windows",
+    "threshold": "scenes",
+    "shortest": "scenes",
+}
+"""The way of cutting that looks at each option."""
 
 
 @click.command(epilog="Example:  zoo data spans films --by windows --seconds 4 --step 2 --out windows.csv")
@@ -24,13 +35,15 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The manifest, a .csv file."
 )
-@click.option("--seconds", type=float, default=4.0, show_default=True, help="Length of a window.")
-@click.option("--step", type=float, help="Seconds between the beginnings of two windows; by default their length.")
-@click.option("--drop-last", is_flag=True, help="Leave out a last window that is cut short.")
-@click.option("--threshold", type=float, default=15.0, show_default=True, help="Smallest change that is a scene cut.")
-@click.option("--shortest", type=float, default=0.5, show_default=True, help="Seconds of the shortest scene.")
+@click.option("--seconds", type=float, default=4.0, show_default=True, help="Windows: their length.")
+@click.option("--step", type=float, help="Windows: seconds between the beginnings of two; by default their length.")
+@click.option("--drop-last", is_flag=True, help="Windows: leave out a last one that is cut short.")
+@click.option("--threshold", type=float, default=15.0, show_default=True, help="Scenes: smallest change that is a cut.")
+@click.option("--shortest", type=float, default=0.5, show_default=True, help="Scenes: seconds of the shortest.")
 @click.option("--force", is_flag=True, help="Write over a manifest that is there.")
+@click.pass_context
 def spans(
+    context: click.Context,
     source: Path,
     by: str,
     out: Path,
@@ -51,6 +64,7 @@ def spans(
     from zoo.data.clips.span_manifest import check_new, keyframe_spans, write_spans
     from zoo_registry.errors import DataError
 
+    _refuse_options_of_others(context, by)
     check_window(seconds, step)
     check_new(out, force=force)
     ways: dict[str, Cut] = {
@@ -70,6 +84,14 @@ def spans(
         raise DataError(f"no film of {source} is as long as a window", hint="a smaller --seconds, or no --drop-last")
     if problems:
         raise DataError(problems)
+
+
+def _refuse_options_of_others(context: click.Context, by: str) -> None:
+    """Options that this way of cutting does not look at must not be given: they would promise something."""
+    for name, way in OPTIONS_OF.items():
+        if way != by and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} goes with --by {way}, not with --by {by}", context)
 
 
 def _cut_all(source: Path, cut: Cut) -> tuple[list[SpanRow], list[Problem], int]:

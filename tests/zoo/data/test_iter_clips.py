@@ -217,6 +217,14 @@ def test_memory_stays_the_same_over_a_long_film(numbered_film: WriteFilm) -> Non
 # ------------------------------------------------------------------------------------------------------------ errors
 
 
+def test_a_span_shorter_than_half_a_frame_is_the_clip_that_read_clip_gives(numbered_film: WriteFilm) -> None:
+    film = numbered_film("film.mp4", 20, rate=10)
+    (clip,) = iter_clips(film, ClipSpec(frames=2, size=64), start=0.5, end=0.54)
+    assert numbers(clip.pixels_cthw) == numbers(read_clip(film, ClipSpec(frames=2, size=64), start=0.5, end=0.54))
+    assert windows(film, 1.0, start=0.5, end=0.54) == [(0.5, 0.54)]
+    assert windows(film, 1.0, start=0.5, end=0.54, drop_last=True) == []
+
+
 def test_a_length_must_be_given_where_frames_are_spread_over_it(numbered_film: WriteFilm) -> None:
     with pytest.raises(DataError, match=r"segments are spread over a window, and nothing says how long one is"):
         iter_clips(numbered_film(), spec(sampling="segments"))

@@ -64,7 +64,7 @@ def check_window(seconds: float | None, step: float | None) -> None:
 def window_spans(
     begin: float, stop: float, seconds: float, step: float, drop_last: bool, slack: float
 ) -> Iterator[tuple[float, float]]:
-    """(start, end) of windows between two times.
+    """(start, end) of windows between two times; at least one, unless it would be cut short and is dropped.
 
     Args:
         begin: where the first one begins, in seconds.
@@ -81,7 +81,7 @@ def window_spans(
         [(0.0, 2.0), (2.0, 4.0)]
     """
     number, start = 0, begin
-    while start < stop - slack:
+    while number == 0 or start < stop - slack:
         end = start + seconds
         if end <= stop + slack or not drop_last:
             yield start, min(end, stop)
