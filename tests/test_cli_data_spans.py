@@ -149,7 +149,7 @@ def test_no_span_leaves_no_manifest(film: Path, tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("label\ncat\n", "the row has no path"),
-        ("path,start\na.mp4,soon\n", "start and end should be seconds"),
+        ("path,start\na.mp4,soon\n", "start should be seconds from the film's beginning, not 'soon'"),
         ("path\n", "there is no film in it"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_missing_source_and_another_format_are_refused(tmp_path: Path, film: P
     missing = refused("spans", tmp_path / "none", "--by", "scenes", "--out", tmp_path / "out.csv")
     assert "there is no such file or folder" in str(missing)
     text = refused("spans", film, "--by", "scenes", "--out", tmp_path / "out.txt")
-    assert "a manifest of spans is a .csv file" in str(text)
+    assert "a manifest of spans is a .csv or .jsonl file" in str(text)
 
 
 @pytest.mark.parametrize(
