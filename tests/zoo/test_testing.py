@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,8 +14,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.zoo.runner.staged import Staged
 from zoo.testing import AugmentationConformance, CompressionConformance, LossConformance, ModelConformance
+from zoo.testing.staged_network import StagedNetworkConformance
 from zoo_registry.errors import ParameterError
+from zoo_registry.protocols import Stage
 
 
 class Model(ModelConformance):
@@ -145,6 +149,231 @@ def test_weights_that_do_not_come_from_the_seed_are_found():
     checks.build = build  # type: ignore[method-assign]
     with pytest.raises(AssertionError, match=r"'body\.2\.weight'.* come from somewhere else"):
         checks.test_the_same_seed_builds_the_same_weights()
+
+
+def test_a_network_without_stages_is_skipped_aloud():
+    for check in (name for name in vars(StagedNetworkConformance) if name.startswith("test_")):
+        with pytest.raises(pytest.skip.Exception, match=r"is no StagedNetwork|takes no (in_channels|drop_path)"):
+            getattr(with_network(Wrapped()), check)()
+
+
+def test_a_staged_network_as_it_should_be_passes():
+    checks = with_network(Staged())
+    checks.test_its_stages_name_every_parameter_once()
+    checks.test_its_head_answers_from_its_features()
+    checks.test_its_pyramid_is_as_wide_and_as_fine_as_its_stages_say()
+    checks.test_gradient_checkpointing_changes_memory_alone()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda stages: stages[1:], r"name scale 0 times"),
+        (
+            lambda stages: [stages[0], replace(stages[1], layers=(("blocks",),)), *stages[2:]],
+            r"name blocks\.2\..* 2 times",
+        ),
+        (lambda stages: [*stages[:-1], replace(stages[-1], name="fc")], "the last stage of basic/cnn3d is 'fc'"),
+        (lambda stages: [replace(stages[0], name="head"), *stages[1:]], "two stages of basic/cnn3d have one name"),
+    ],
+)
+def test_stages_that_do_not_divide_the_network_are_found(change, message):
+    class Wrong(Staged):
+        def stages(self):
+            return change(super().stages())
+
+    with pytest.raises(AssertionError, match=message):
+        with_network(Wrong()).test_its_stages_name_every_parameter_once()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Stage("stem", ((),), 4, (1, 2, 1)), r"stem says stride \(1, 2, 1\): a clip of \[2, 16, 16\] cannot become"),
+        (Stage("stem", ((),), 8, (1, 1, 1)), "stem has 8 channels"),
+        (Stage("stem", ((),), 4, None), "2 stages of basic/cnn3d have a stride, it gives 3 maps"),
+    ],
+)
+def test_a_pyramid_that_is_not_what_the_stages_say_is_found(wrong, message):
+    class Wrong(Staged):
+        def stages(self):
+            return [wrong, *super().stages()[1:]]
+
+    with pytest.raises(AssertionError, match=message):
+        with_network(Wrong()).test_its_pyramid_is_as_wide_and_as_fine_as_its_stages_say()
+
+
+@pytest.mark.parametrize(("side", "right"), [(4, False), (5, True), (6, True), (7, False)])
+def test_a_stride_that_does_not_divide_a_side_may_round_either_way(side, right):
+    """16 pixels by 3 are 5.33 cells."""
+
+    class Coarse(Staged):
+        def stages(self):
+            head = super().stages()[-1]
+            return [Stage("stem", (("stem", "stem_norm", "scale", "blocks"),), 4, (1, 3, 3)), head]
+
+        def forward_pyramid(self, clip_bcthw):
+            return [nn.functional.adaptive_avg_pool3d(super().forward_pyramid(clip_bcthw)[0], (2, side, side))]
+
+    checks = with_network(Coarse())
+    if right:
+        checks.test_its_pyramid_is_as_wide_and_as_fine_as_its_stages_say()
+    else:
+        with pytest.raises(AssertionError, match="cannot become"):
+            checks.test_its_pyramid_is_as_wide_and_as_fine_as_its_stages_say()
+
+
+def test_a_head_that_answers_otherwise_is_found():
+    class Sloppy(Staged):
+        def forward(self, clip_bcthw):
+            return super().forward(clip_bcthw) * 1.01
+
+    with pytest.raises(AssertionError, match="not close"):
+        with_network(Sloppy()).test_its_head_answers_from_its_features()
+
+
+def test_gradient_checkpointing_that_keeps_everything_is_found():
+    class Idle(Staged):
+        def set_grad_checkpointing(self, enable=True):
+            pass
+
+    with pytest.raises(AssertionError, match="with gradient checkpointing basic/cnn3d keeps"):
+        with_network(Idle()).test_gradient_checkpointing_changes_memory_alone()
+
+
+def test_gradient_checkpointing_that_changes_the_answer_is_found():
+    class Different(Staged):
+        def forward_head(self, features):
+            return super().forward_head(features * (2 if self.grad_checkpointing else 1))
+
+    with pytest.raises(AssertionError, match="not close"):
+        with_network(Different()).test_gradient_checkpointing_changes_memory_alone()
+
+
+class Dropping(Staged):
+    """Leaves its last block out for a sample in `drop_path` of all, in training as it should be."""
+
+    def __init__(self, drop_path: float) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        for block in self.blocks:
+            block.dropout.p = 0.0
+
+    def dropped(self) -> bool:
+        return self.training
+
+    def forward_features(self, clip_bcthw):
+        *_, before, after = super().forward_pyramid(clip_bcthw)
+        left_out = torch.rand(len(clip_bcthw), 1, 1, 1, 1) < self.drop_path
+        return torch.where(left_out, before, after) if self.dropped() else after
+
+
+def with_drop_path(network: type[Dropping]) -> ModelConformance:
+    checks = Model()
+    checks.skip_without = lambda parameter: None  # type: ignore[method-assign]
+    made = network(0.5).eval()
+
+    def build(seed: int = 0, drop_path: float = 0.0, **others: Any) -> nn.Module:
+        made.drop_path = drop_path
+        return copy.deepcopy(made)
+
+    checks.network = build  # type: ignore[method-assign]
+    return checks
+
+
+def test_paths_that_are_dropped_in_training_only_pass():
+    with_drop_path(Dropping).test_drop_path_leaves_out_branches_in_training_only()
+
+
+def test_paths_that_are_never_dropped_are_found():
+    class Never(Dropping):
+        def dropped(self):
+            return False
+
+    with pytest.raises(AssertionError, match="drops no path in training"):
+        with_drop_path(Never).test_drop_path_leaves_out_branches_in_training_only()
+
+
+def test_paths_that_are_dropped_in_eval_mode_are_found():
+    class Always(Dropping):
+        def dropped(self):
+            return True
+
+    with pytest.raises(AssertionError, match="drop_path changes what basic/cnn3d answers in eval mode"):
+        with_drop_path(Always).test_drop_path_leaves_out_branches_in_training_only()
+
+
+def test_a_network_that_is_made_for_colours_alone_is_found():
+    checks = with_network(Staged())
+    checks.network = lambda seed=0, **params: Staged()  # type: ignore[method-assign]
+    checks.skip_without = lambda parameter: None  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="to have 3 channels, but got 1"):
+        checks.test_takes_clips_of_one_channel()
+
+
+def with_entry(network: nn.Module, **facts: Any) -> ModelConformance:
+    """The checks of a model whose entry declares more."""
+    entry = replace(Model().entry, **facts)
+    checks = type("Declared", (Model,), {"entry": entry})()
+    checks.build = lambda **provided: network
+    return checks
+
+
+def test_what_is_declared_a_limit_is_skipped_aloud_and_nothing_else():
+    checks = with_entry(Wrapped(), limits={"bf16": "sums of a million terms"})
+    with pytest.raises(pytest.skip.Exception, match="declares the limit 'bf16': sums of a million terms"):
+        checks.test_computes_in_bfloat16()
+    checks.test_computes_in_channels_last_order()
+    checks.test_its_limits_are_names_of_checks()
+
+
+def test_a_limit_that_no_check_knows_is_found():
+    with pytest.raises(AssertionError, match=r"declares the limits \['bfloat16'\]; the checks are export"):
+        with_entry(Wrapped(), limits={"bfloat16": "..."}).test_its_limits_are_names_of_checks()
+
+
+def test_wrong_multiply_adds_are_found():
+    """By hand for cnn3d and a clip of 16x32x32: two convolutions of 3x3x3 and two linear layers."""
+    convolutions = 16 * 16 * 16 * 32 * 3 * 27 + 8 * 8 * 8 * 64 * 32 * 27
+    gmacs = (convolutions + 1024 * 128 + 128 * 400) / 1e9
+    exact = Model()
+    network = exact.network()
+    with_entry(network, gmacs=gmacs).test_costs_as_many_multiply_adds_as_it_declares()
+    with pytest.raises(AssertionError, match=r"declares .* gmacs, needs"):
+        with_entry(network, gmacs=gmacs * 1.02).test_costs_as_many_multiply_adds_as_it_declares()
+
+
+def test_large_numbers_that_bfloat16_cannot_hold_apart_are_found():
+    class Differences(Wrapped):
+        def forward(self, clip_bcthw):
+            pooled_bc = self.body[1](self.body[0](clip_bcthw))
+            return self.body[2](pooled_bc + 1e4) - self.body[2](pooled_bc * 0 + 1e4)
+
+    with pytest.raises(AssertionError, match="under bfloat16 autocast the answers move by"):
+        with_network(Differences()).test_computes_in_bfloat16()
+
+
+def test_a_network_that_reads_memory_in_order_is_found():
+    class InOrder(Wrapped):
+        def forward(self, clip_bcthw):
+            return super().forward(
+                torch.as_strided(clip_bcthw, clip_bcthw.shape, torch.empty(clip_bcthw.shape).stride())
+            )
+
+    with pytest.raises(AssertionError, match="the network in channels-last order answers otherwise"):
+        with_network(InOrder()).test_computes_in_channels_last_order()
+
+
+def test_gradients_from_another_generator_are_found():
+    generator = torch.Generator().manual_seed(0)
+
+    class Noisy(Wrapped):
+        def forward(self, clip_bcthw):
+            noise = torch.rand(clip_bcthw.shape, generator=generator) if self.training else 0
+            return super().forward(clip_bcthw + noise)
+
+    with pytest.raises(AssertionError, match="draws from somewhere else"):
+        with_network(Noisy()).test_the_same_seed_gives_the_same_gradients()
 
 
 def test_an_augmentation_that_writes_to_its_batch_is_found():

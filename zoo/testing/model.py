@@ -130,6 +130,7 @@ class ModelConformance(StagedNetworkConformance):
     def _gradients(self, seed: int) -> dict[str, Tensor]:
         """Gradients of a training step by the names of the parameters that have one."""
         network = self.network().train()
+        network.zero_grad()
         with seeded(seed):
             outputs = list(tensors(network(*self.example())))
             torch.autograd.backward(outputs, [torch.randn_like(tensor) for tensor in outputs])
