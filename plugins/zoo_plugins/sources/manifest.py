@@ -304,14 +304,16 @@ class _Checked:
 
 def _are_boxes(text: str) -> bool:
     try:
-        boxes_n4 = np.array(json.loads(text), np.float64)
-    except (ValueError, TypeError):
+        boxes = json.loads(text)
+        boxes_n4 = np.array(boxes, np.float64)
+    except (ValueError, TypeError, OverflowError):
         return False
     if boxes_n4.size == 0:
         return boxes_n4.shape == (0,)
     return (
         boxes_n4.ndim == 2
         and boxes_n4.shape[1] == 4
+        and all(type(corner) in (int, float) for box in boxes for corner in box)
         and bool(((boxes_n4 >= 0) & (boxes_n4 <= 1)).all())
         and bool((boxes_n4[:, :2] <= boxes_n4[:, 2:]).all())
     )

@@ -17,6 +17,9 @@ import numpy as np
 from zoo_plugins.sources.columns import CHUNK, SLACK, Texts, TextWriter, place_type
 from zoo_registry.errors import DataError, Location, Problem
 
+FILES = ("path", "target", "mask")
+"""Columns that name files; a file's name may hold any sign."""
+
 RENAME = "rename one of them"
 """What to do about a column that is there twice."""
 
@@ -167,7 +170,7 @@ def _header(names: list[str], path: Path) -> tuple[dict[str, Location], tuple[Pr
 def _any_csv(content: bytearray, path: Path, delimiter: str, known: Callable[[str], bool]) -> Table:
     """Columns by Python's own reader, for everything that a CSV file may be."""
     text = content[: len(content) - SLACK].decode()
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     problems: list[Problem] = []
     lines: list[int] = []
     writer = TextWriter()
@@ -179,6 +182,9 @@ def _any_csv(content: bytearray, path: Path, delimiter: str, known: Callable[[st
         while some := list(_with_lines(rows, reader, lines)):
             fields = list(itertools.zip_longest(*some, fillvalue=""))
             found = {name: [text.strip(" \t") for text in fields[at]] for at, name in wanted if at < len(fields)}
+            for name, texts in found.items():
+                if name not in FILES:
+                    problems += _run_on(name, texts, lines[-len(some) :], path)
             if len(fields) > len(names):
                 problems += _too_long(some, lines[-len(some) :], len(names), path)
             writer.extend(len(some), found)
@@ -193,6 +199,14 @@ def _with_lines(rows: Iterator[list[str]], reader: Any, lines: list[int]) -> Ite
     for row in itertools.islice(rows, CHUNK):
         lines.append(reader.line_num)
         yield row
+
+
+def _run_on(name: str, texts: list[str], lines: list[int], path: Path) -> Iterator[Problem]:
+    """Fields with rows in them: two stray quotes would hide what stands between them."""
+    for text, line in zip(texts, lines, strict=True):
+        if "\n" in text:
+            message = f"the {name} runs over a line break: {text[:60]!r}"
+            yield Problem(message, Location(str(path), line, 1), "look for a quote that nothing closes")
 
 
 def _too_long(rows: list[list[str]], lines: list[int], width: int, path: Path) -> Iterator[Problem]:

@@ -180,6 +180,8 @@ def test_boxes_stand_in_json_lines(tmp_path: Path) -> None:
         ("l.csv", "path,boxes\na.mp4,[]\n", [(1, "boxes need a manifest of JSON lines")]),
         ("l.csv", "path,label,path\na.mp4,cat,b.mp4\n", [(1, "column 'path' is there 2 times")]),
         ("l.jsonl", '{"path": "a.mp4", "boxes": [[0, 0, 2, 1]]}', [(1, "boxes should be a list of [x1, y1, x2, y2]")]),
+        ("l.jsonl", f'{{"path": "a.mp4", "boxes": [[0, 0, 1{"0" * 400}, 1]]}}', [(1, "boxes should be a list of")]),
+        ("l.jsonl", '{"path": "a.mp4", "boxes": [[0, 0, "1", 1]]}', [(1, "boxes should be a list of")]),
         ("l.jsonl", '{"path": "a.mp4", "label": {"a": 1}}', [(1, "label should be a text or a number, not {")]),
         (
             "l.jsonl",

@@ -35,6 +35,8 @@ REFUSED = {
     "none.csv": ("film,label\na.mp4,cat\n", "the row has no path"),
     "twice.csv": ("path,label,label\na.mp4,cat,dog\n", "column 'label' is there 2 times"),
     "long.csv": ("path,label\na.mp4,cat,dog\n", "the row has 1 more field than the header"),
+    "open.csv": ('path,label\na.mp4,cat\na.mp4,"dog\na.mp4,owl\n', "this is no CSV: unexpected end of data"),
+    "stray.csv": ('path,label\na.mp4,"cat\na.mp4,dog\na.mp4,"\na.mp4,owl\n', "the label runs over a line break"),
     "truth.jsonl": ('{"path": "a.mp4", "start": true}\n', "start"),
     "list.jsonl": ('{"path": ["a.mp4"]}\n', "path should be a text"),
     "number.jsonl": ('{"path": 3}\n', "path should be a text"),

@@ -139,7 +139,7 @@ def _rows(manifest: Path) -> Iterator[ListedFilm]:
 
 
 def _csv_rows(file: TextIO, manifest: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(file, delimiter="\t" if manifest.suffix.lower() == ".tsv" else ",")
+    reader = csv.reader(file, delimiter="\t" if manifest.suffix.lower() == ".tsv" else ",", strict=True)
     rows = filter(None, reader)
     names = [name.strip(BLANKS) for name in next(rows, [])]
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -150,7 +150,12 @@ def _csv_rows(file: TextIO, manifest: Path, problems: list[Problem]) -> Iterator
             message = f"the row has {extra} more field{'s' if extra > 1 else ''} than the header"
             hint = 'a field with a comma in it needs quotes: "a, b"'
             problems.append(Problem(message, Location(str(manifest), reader.line_num, 1), hint))
-        yield reader.line_num, dict(zip(names, (field.strip(BLANKS) for field in row), strict=False))
+        said = dict(zip(names, (field.strip(BLANKS) for field in row), strict=False))
+        for name in [name for name, text in said.items() if "\n" in text and name not in ("path", *FILES)]:
+            message = f"the {name} runs over a line break: {said[name][:60]!r}"
+            hint = "look for a quote that nothing closes"
+            problems.append(Problem(message, Location(str(manifest), reader.line_num, 1), hint))
+        yield reader.line_num, said
 
 
 def _json_rows(file: TextIO, manifest: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, Any]]]:
