@@ -161,3 +161,31 @@ def test_an_encoder_that_ffmpeg_lacks_is_named(monkeypatch):
     monkeypatch.setattr(av.codec, "codecs_available", {"mpeg4"})
     with pytest.raises(ParameterError, match=r"has no encoder libx265\n.*another codec"):
         random_video_codec(codec="libx265")
+
+
+@pytest.mark.parametrize("fps", [7.0, 12.3, 1000.0])
+def test_rates_that_mpeg_2_cannot_write_are_said_when_it_is_built(fps):
+    with pytest.raises(ParameterError, match=rf"mpeg2video cannot write .* at {fps:g} frames a second.*\n.*25"):
+        random_video_codec(codec="mpeg2video", bitrate=(100, 100), fps=fps)
+
+
+@pytest.mark.parametrize("fps", [24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 50.0, 60000 / 1001, 60.0])
+def test_rates_of_the_standard_can_be_written(fps):
+    """ISO/IEC 13818-2, table 6-4."""
+    random_video_codec(codec="mpeg2video", bitrate=(100, 100), fps=fps)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (15, 40), (32, 48)])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "mpeg2video"])
+def test_tiny_films_are_encoded_too(film, codec, size):
+    """x265 refused sides of less than 16 pixels, and ended the process for some of less than 64."""
+    tiny = film[:, :4, : size[0], : size[1]]
+    coded = video_codec(tiny, Rate(bitrate=1000), codec)
+    assert coded.shape == tiny.shape
+    assert (coded.float() - tiny.float()).abs().mean() < 40
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "mpeg2video"])
+def test_the_greatest_bitrate_is_one_that_can_be_written(film, codec):
+    small = film[:, :2, :64, :64]
+    assert video_codec(small, Rate(bitrate=1_000_000), codec).shape == small.shape

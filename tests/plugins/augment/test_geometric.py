@@ -17,7 +17,7 @@ from zoo_plugins.augment.geometric.random_resized_crop import random_resized_cro
 from zoo_plugins.augment.geometric.resampling import resample, resize
 from zoo_plugins.augment.geometric.rotate import rotate
 from zoo_plugins.augment.geometric.shear import shear
-from zoo_plugins.augment.geometric.stage import Border, Stage, whole, windows
+from zoo_plugins.augment.geometric.stage import Border, Stage, shifts, whole, windows
 from zoo_plugins.augment.geometric.translate import translate
 from zoo_plugins.augment.geometric.vertical_flip import vertical_flip
 from zoo_plugins.augment.geometric.zoom import zoom
@@ -256,3 +256,34 @@ def test_movements_of_other_interpolations_stay_apart(one, other):
 
 def test_what_is_no_movement_stays_apart():
     assert horizontal_flip().fused(lambda batch, generator: batch) is None
+
+
+@pytest.mark.parametrize("outer", ["reflect", "symmetric", "edge"])
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_a_fill_that_an_outer_border_mirrors_into_the_picture_stays(outer, mode):
+    """Moved almost out to the left and back: what is seen at the right is the mirror image of the inner fill."""
+    clips = random_clips().clamp(50)
+    size = (clips.shape[-2], clips.shape[-1])
+    moves = [
+        Stage(shifts(by, by * 0), whole(len(clips), size), size, Border(padding_mode))
+        for by, padding_mode in (
+            (torch.full((len(clips),), -50.0, dtype=torch.float64), "constant"),
+            (torch.full((len(clips),), 50.0, dtype=torch.float64), outer),
+        )
+    ]
+    one_by_one = resample(resample(clips, moves[:1], mode), moves[1:], mode)
+    assert (one_by_one == 0).double().mean() > 0.3 or outer == "edge"
+    assert torch.equal(resample(clips, moves, mode), one_by_one)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "augment", [rotate(degrees=(17.0, 17.0)), random_resized_crop(clip=SPEC), zoom(scale=(0.7, 0.7))], ids=str
+)
+def test_half_floats_move_as_floats_do(augment, dtype):
+    """The same values as float32, computed by float32: only the last rounding is the type's own (1/512 at white)."""
+    half = (random_clips().float() / 255).to(dtype)
+    moved = augment(batch_of(half), seeded()).inputs["clip_bcthw"]
+    expected = augment(batch_of(half.float()), seeded()).inputs["clip_bcthw"]
+    assert moved.dtype == dtype
+    assert (moved.float() - expected).abs().max() <= 1 / 512

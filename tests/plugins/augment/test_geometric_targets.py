@@ -22,6 +22,7 @@ from zoo_plugins.augment.geometric.translate import translate
 from zoo_plugins.augment.geometric.vertical_flip import vertical_flip
 from zoo_plugins.augment.geometric.zoom import zoom
 from zoo_registry import ClipSpec
+from zoo_registry.errors import ParameterError
 
 SPEC = ClipSpec(frames=4, size=(24, 32))
 
@@ -182,3 +183,35 @@ def test_can_be_sent_to_a_worker(augment):
 def test_a_box_outside_the_window_has_no_area():
     stage = windows([(10, 10, 10, 10)], (10, 10))
     assert move_boxes([stage], 0, torch.tensor([[0.0, 0.0, 5.0, 30.0]])).tolist() == [[0.0, 0.0, 0.0, 10.0]]
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 5), (5, 4), (9, 7), (4, 51)])
+@each
+def test_target_clips_of_half_the_size_follow_on_tiny_pictures_or_are_refused(augment, size):
+    """Half of an odd side is rounded down, so rows and columns have scales of their own."""
+    height, width = size
+    clips = random_clips(3, 2 * height + 1, 2 * width + 1)
+    target = clips[..., : 2 * height : 2, : 2 * width : 2]
+    try:
+        moved = augment(batch_of(clips, clip_bcthw=target), seeded(3))
+    except ParameterError as error:
+        assert "cannot cut" in str(error)  # the window is larger than the picture  # noqa: PT017
+        return
+    there = moved.inputs["clip_bcthw"].shape[-2:]
+    scale = (height / (2 * height + 1), width / (2 * width + 1))
+    expected = tuple(round(side * by) for side, by in zip(there, scale, strict=True))
+    assert moved.targets["clip_bcthw"].shape == (*clips.shape[:3], *expected)
+
+
+def test_flips_of_half_size_targets_are_exact_where_sides_are_odd():
+    clips = random_clips(8, 51, 5)
+    target = clips[..., :50:2, :4:2]
+    moved = horizontal_flip(p=1.0)(batch_of(clips, clip_bcthw=target), seeded())
+    assert torch.equal(moved.targets["clip_bcthw"], target.flip(-1))
+
+
+def test_a_crop_that_leaves_no_pixel_of_the_target_says_so():
+    clips = random_clips(2, 8, 8)
+    crop = random_crop(clip=ClipSpec(frames=4, size=1))
+    with pytest.raises(ParameterError, match=r"clips of 1x1 .* no pixel of their targets.*\n.*data\.clip\.size"):
+        crop(batch_of(clips, clip_bcthw=clips[..., ::4, ::4]), seeded())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import doctest
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
+from timm.data.mixup import Mixup as TimmMixup
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -16,6 +19,7 @@ from zoo_plugins.augment.mixing.cuboid import Cuboid, draw_rectangles
 from zoo_plugins.augment.mixing.cutmix import cutmix
 from zoo_plugins.augment.mixing.frame_mix import frame_mix
 from zoo_plugins.augment.mixing.mixup import mixup
+from zoo_plugins.augment.mixing.mixup_cutmix import mixup_cutmix
 from zoo_plugins.augment.mixing.pairs import Pairs, draw_pairs
 from zoo_plugins.augment.mixing.pasting import exchanged
 from zoo_plugins.augment.mixing.video_mix import video_mix
@@ -100,14 +104,12 @@ def test_labels_say_how_much_light_is_left():
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
 def test_shares_are_beta_distributed(alpha):
-    stats = pytest.importorskip("scipy.stats", reason="needs scipy, to compare distributions")
     shares = draw_pairs(5000, alpha, 1.0, "sample", seeded(7)).share_b.numpy()
     assert stats.kstest(shares, stats.beta(alpha, alpha).cdf).pvalue > 0.01
 
 
 def test_mixed_labels_are_beta_distributed():
     """What comes out of the augmentation, of all samples that met another."""
-    stats = pytest.importorskip("scipy.stats", reason="needs scipy, to compare distributions")
     rows = [mixup(num_classes=CLASSES, alpha=0.4)(numbered(), seeded(seed)).targets["label_bk"] for seed in range(40)]
     met = [row for label_bk in rows for row in _own(label_bk) if row < 1]
     assert len(met) > 2300
@@ -396,3 +398,108 @@ def test_examples_run():
     result = doctest.testmod(blend)
     assert result.attempted
     assert not result.failed
+
+
+def per_frame(**more: object) -> Batch:
+    """Clips whose every pixel says which sample and which frame it is, and so do their labels of frames."""
+    code_bt = torch.arange(8).view(-1, 1) * 6 + torch.arange(6)
+    clips = code_bt.to(torch.uint8).view(8, 1, 6, 1, 1).expand(8, 3, 6, 20, 28).contiguous()
+    return batch_of(clips, label_bt=code_bt, **more)
+
+
+@pytest.mark.parametrize("augment", [frame_mix(), video_mix(where="time")], ids=["frame_mix", "video_mix in time"])
+def test_labels_of_frames_go_with_frames_that_are_exchanged_whole(augment):
+    """No number of classes is needed: every frame is all of one sample or all of the other."""
+    batch = per_frame()
+    mixed = augment(batch, seeded(1))
+    assert torch.equal(mixed.targets["label_bt"], mixed.inputs["clip_bcthw"][:, 0, :, 0, 0].long())
+    assert not torch.equal(mixed.targets["label_bt"], batch.targets["label_bt"])
+    assert "label_btk" not in mixed.targets
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [cutmix(num_classes=48), video_mix(num_classes=48), video_mix(num_classes=48, where="space")],
+    ids=["cutmix", "space_time", "space"],
+)
+def test_labels_of_frames_are_mixed_by_what_is_left_of_each_frame(augment):
+    """Counted pixel by pixel in every frame."""
+    batch = per_frame()
+    mixed = augment(batch, seeded(2))
+    pixels = mixed.inputs["clip_bcthw"][:, 0].flatten(2).long()
+    counted = torch.nn.functional.one_hot(pixels, 48).double().mean(2)
+    assert (mixed.targets["label_btk"].double() - counted).abs().max() < 1e-6
+    assert torch.equal(mixed.targets["label_bt"], batch.targets["label_bt"])
+    assert ((counted > 0).sum(-1) == 2).any()
+
+
+def test_mixup_mixes_numbers_and_labels_of_frames_alike_in_every_frame():
+    value_bt = torch.rand(8, 6, generator=seeded())
+    mixed = mixup(num_classes=48, alpha=1.0)(per_frame(value_bt=value_bt), seeded())
+    share_bt = mixed.targets["label_btk"].amax(2)
+    assert (mixed.targets["label_btk"].sum(2) - 1).abs().max() < 1e-6
+    assert (share_bt - share_bt[:, :1]).abs().max() < 1e-6
+    expected = mixed.targets["label_btk"] @ value_bt.flatten()
+    assert torch.allclose(mixed.targets["value_bt"], expected, atol=1e-6)
+
+
+def test_frames_of_targets_of_another_length_are_said():
+    batch = per_frame(value_bt=torch.zeros(8, 5))
+    with pytest.raises(ParameterError, match=r"the target value_bt has 5 of them where the clip has 6"):
+        cutmix(num_classes=48)(batch, seeded())
+
+
+def test_mixup_cutmix_does_one_or_the_other_for_a_batch_as_often_as_asked():
+    """A batch that cutmix had has no value that neither of two samples has; mixup's has."""
+    switched = mixup_cutmix(num_classes=CLASSES, switch_prob=0.3)
+    ways = []
+    for seed in range(300):
+        batch = numbered(4, 1, 8, 8)
+        batch.inputs["clip_bcthw"] = batch.inputs["clip_bcthw"] * 60
+        mixed = switched(batch, seeded(seed)).inputs["clip_bcthw"]
+        per_sample = [len(clip.unique()) for clip in mixed]
+        is_blended = bool((mixed % 60 != 0).any())
+        ways.append("mixup" if is_blended else "cutmix" if max(per_sample) > 1 else "nothing to see")
+    counted = {way: ways.count(way) for way in ("mixup", "cutmix", "nothing to see")}
+    assert stats.binomtest(counted["cutmix"], counted["cutmix"] + counted["mixup"], 0.3).pvalue > 0.01
+    assert counted["nothing to see"] < 75  # all alone by chance, or a share next to 0 or 1
+
+
+def test_mixup_cutmix_is_mixup_or_cutmix_with_their_own_draws():
+    batch = numbered(6)
+    for switch_prob, alone in ((0.0, mixup(num_classes=CLASSES, alpha=0.8, per="batch")),
+                               (1.0, cutmix(num_classes=CLASSES, per="batch"))):  # fmt: skip
+        generator, same = seeded(5), seeded(5)
+        torch.rand((), generator=same)  # the switch
+        mixed = mixup_cutmix(num_classes=CLASSES, switch_prob=switch_prob)(batch, generator)
+        expected = alone(batch, same)
+        assert torch.equal(mixed.inputs["clip_bcthw"], expected.inputs["clip_bcthw"])
+        assert torch.equal(mixed.targets["label_bk"], expected.targets["label_bk"])
+
+
+@pytest.mark.parametrize("switch_prob", [0.0, 1.0])
+def test_shares_of_mixup_cutmix_follow_timms(switch_prob):
+    """Its one share a batch, read off the labels; CutMix's after the rectangle was cut off, as timm corrects it."""
+    theirs = TimmMixup(mixup_alpha=0.8, cutmix_alpha=1.0, switch_prob=switch_prob, num_classes=2, label_smoothing=0.0)
+    np.random.seed(0)
+    images = torch.zeros(2, 3, 32, 48)
+    timms = [theirs(images.clone(), torch.tensor([0, 1]))[1][0, 0].item() for _ in range(600)]
+    ours = []
+    augment = mixup_cutmix(num_classes=2, switch_prob=switch_prob)
+    for seed in range(1200):
+        batch = batch_of(torch.zeros(2, 3, 1, 32, 48), label_b=torch.arange(2))
+        label_bk = augment(batch, seeded(seed)).targets["label_bk"]
+        if label_bk[0, 0] < 1 or label_bk[1, 1] < 1:  # else both are their own partners, half of the time
+            ours.append(label_bk[0, 0].item())
+    assert len(ours) > 450
+    assert stats.ks_2samp(ours, [share for share in timms if share < 1]).pvalue > 0.01
+
+
+def test_mixup_cutmix_says_at_the_first_batch_what_it_cannot_mix():
+    clips = random_clips()
+    for seed in range(5):
+        with pytest.raises(ParameterError, match=r"mixup_cutmix cannot mix mask_bthw: a pixel is of one class"):
+            mixup_cutmix()(batch_of(clips, mask_bthw=clips[:, 0]), seeded(seed))
+        sound = Batch({"audio_bcn": torch.zeros(2, 1, 8)}, {}, torch.arange(2), torch.zeros(2))
+        with pytest.raises(ParameterError, match=r"mixup_cutmix pastes parts of clips"):
+            mixup_cutmix()(sound, seeded(seed))

@@ -27,7 +27,9 @@ Bitrate = Annotated[float, Range(ge=1, le=1_000_000)]
 Encoder = Literal["libx264", "libx265", "mpeg4", "mpeg2video"]
 _DECODERS = {"libx264": "h264", "libx265": "hevc", "mpeg4": "mpeg4", "mpeg2video": "mpeg2video"}
 _WITH_CRF = ("libx264", "libx265")
-_LEAST = {"libx265": 16}  # pixels of a side: x265 opens with no less
+# Pixels of a side. x265 opens with no fewer than 16, and wrote beyond its memory where a side was less than its largest
+# block (PyAV 18.1, sizes such as 16x40, 24x40 and 32x48: "corrupted size vs. prev_size").
+_LEAST = {"libx265": 64}
 _OPTIONS = {
     # The same small clip came out of x264's macroblock tree in several ways (48x64: one call in ten).
     "libx264": {"preset": "veryfast", "mbtree": "0"},
