@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from zoo_registry.entries import Augmentation
 from zoo_registry.errors import Problem
 from zoo_registry.hookspecs import HOOKS
 from zoo_registry.names import Name, nearest
@@ -21,7 +22,7 @@ def miss(kind: str, name: Name, plugins: Sequence[PluginRecord], shelf_of: Calla
         plugins: all of them, also those that failed or were refused.
         shelf_of: the shelf of a kind.
     """
-    near, elsewhere = _near(shelf_of(kind), name), _elsewhere(kind, name, shelf_of)
+    near, elsewhere = _near(shelf_of(kind), name), _elsewhere(kind, name, shelf_of) or _of_the_model(kind, name)
     if name.namespace is None:
         absent = [plugin.namespace for plugin in plugins if plugin.status != "loaded"]
         not_loaded = f"these plugins could not be loaded, see zoo plugins: {', '.join(absent)}" if absent else ""
@@ -75,4 +76,17 @@ def _elsewhere(kind: str, name: Name, shelf_of: Callable[[str], Shelf]) -> str:
         f"{str(name)!r} is {' and '.join(f'an {other}' if other[0] in 'aeiou' else f'a {other}' for other in others)}"
         if others
         else ""
+    )
+
+
+_PREPROCESSING = ("normalize", "normalise", "resize", "center_crop", "to_tensor", "to_float")
+
+
+def _of_the_model(kind: str, name: Name) -> str:
+    """What libraries of transforms list beside augmentations, and nobody lists here."""
+    if kind != Augmentation.kind or name.bare not in _PREPROCESSING:
+        return ""
+    return (
+        "preprocessing belongs to the model and is not listed: resize, crop, mean and std come from its clip spec, "
+        "in training and evaluation alike; data.clip changes them"
     )

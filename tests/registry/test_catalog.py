@@ -283,3 +283,9 @@ def test_our_own_bare_names_are_unambiguous():
     for kind in HOOKS:
         bare = [each.entry.name for each in index.list(kind) if each.plugin.is_own and each.namespace != "timm"]
         assert sorted(bare) == sorted(set(bare))
+
+
+@pytest.mark.parametrize("name", ["normalize", "normalise", "resize"])
+def test_what_the_model_does_is_no_augmentation_and_the_message_says_so(name):
+    with pytest.raises(UnknownName, match=r"preprocessing belongs to the model and is not listed: .* data\.clip"):
+        catalog().resolve("augmentation", name)
