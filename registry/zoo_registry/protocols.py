@@ -317,6 +317,9 @@ class StagedNetwork(Protocol):
 
     `stages` brings freezing up to a stage, layer-wise learning rates and folding of input weights; `forward_pyramid`
     brings `features_only`. `forward(x)` is `forward_head(forward_features(x))`.
+
+    It may also have `no_weight_decay()`: names of parameters, such as position tables and class tokens, that a recipe's
+    `decay_norms_and_biases: false` spares besides norms and biases.
     """
 
     def stages(self) -> Sequence[Stage]:
