@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +124,7 @@ class ZooModel(nn.Module):
         media: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
         views: int = 1,
+        crops: Literal[1, 3] = 1,
         start: float | None = None,
         end: float | None = None,
     ) -> list[dict[str, Any]]:
@@ -132,6 +133,7 @@ class ZooModel(nn.Module):
         Args:
             media: a path, or several.
             views: clips taken from each film, spread evenly over it; their answers are merged into one.
+            crops: of each clip: its centre, or both ends of the longer side besides; merged likewise.
             start: of the span, in seconds.
             end: of the span, in seconds; the end of the film by default.
 
@@ -147,20 +149,22 @@ class ZooModel(nn.Module):
         """
         if views < 1:
             raise DataError(f"views is {views}, at least one clip is needed")
+        if crops not in (1, 3):
+            raise DataError(f"crops is {crops}", hint="1 is the centre, 3 both ends of the longer side besides")
         paths = [media] if isinstance(media, str | os.PathLike) else list(media)
         samples = [Sample(os.fspath(path), start=start, end=end) for path in paths]
         training = self.training
         self.eval()
         try:
-            return [self._row(batch) for batch in self._batches(samples, views)]
+            return [self._row(batch) for batch in self._batches(samples, views, crops)]
         except UndecodableMedia as error:
             # Loading hints at the settings of a run, which there is none of here.
             raise UndecodableMedia(Problem(item.message, item.where) for item in error.problems) from error
         finally:
             self.train(training)
 
-    def _batches(self, samples: Sequence[Sample], views: int) -> Iterator[Batch]:
-        """One batch for each film, its rows the views: read and prepared exactly as evaluation does."""
+    def _batches(self, samples: Sequence[Sample], views: int, crops: Literal[1, 3]) -> Iterator[Batch]:
+        """One batch for each film, its rows the views and crops: read and prepared exactly as evaluation does."""
         from zoo.data import Loader, Preprocess, Split
 
         loader = Loader(
@@ -170,6 +174,7 @@ class ZooModel(nn.Module):
             audio=self.audio,
             batch=1,
             views=views,
+            crops=crops,
             train=False,
             workers=0,
             on_bad="raise",

@@ -152,6 +152,31 @@ def test_predict_gives_the_mean_probability_of_the_views(
     assert {item["label"]: item["score"] for item in row["top5"]} == pytest.approx(expected, abs=1e-5)
 
 
+def test_three_crops_are_both_ends_and_the_middle(run: Path, tmp_path: Path) -> None:
+    film = tmp_path / "wide.mp4"
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 64, 192, "yuv420p"
+        for number in range(20):
+            ramp_hwc = np.zeros((64, 192, 3), np.uint8) + (np.arange(192) + number).astype(np.uint8)[:, None]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(ramp_hwc, format="rgb24")))
+        container.mux(stream.encode())
+    model = zoo.load(run)
+    assert model.clip is not None
+    side = model.clip.height_width[0]
+    wide = zoo.read_clip(film, dataclasses.replace(model.clip, size=(side, 3 * side), resize=(side, 3 * side)))
+    clips = torch.stack([wide[..., left : left + side] for left in (0, side, 2 * side)])
+    mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (model.clip.mean, model.clip.std))
+    with torch.inference_mode():
+        expected = model((clips / 255 - mean) / std).softmax(dim=1).mean(dim=0)
+    (row,) = model.predict(film, crops=3)
+    scores = dict(zip(LABELS, expected.tolist(), strict=True))
+    assert {item["label"]: item["score"] for item in row["top5"]} == pytest.approx(scores, abs=1e-5)
+    assert model.predict(film) != [row]
+    with pytest.raises(DataError, match="crops is 2"):
+        model.predict(film, crops=2)  # type: ignore[arg-type]
+
+
 def test_predict_takes_several_films_and_keeps_their_order(run: Path, film: Path) -> None:
     model = zoo.load(run)
     single = model.predict(film)

@@ -16,9 +16,12 @@ from zoo.cli.columns import print_columns
 @click.option(
     "--views", type=click.IntRange(min=1), default=1, help="Clips per film, spread evenly over it and averaged."
 )
+@click.option(
+    "--crops", type=click.Choice(["1", "3"]), default="1", help="Crops per clip: its centre, or both ends besides."
+)
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per film.")
-def predict(model: str, videos: tuple[str, ...], views: int, device: str, as_json: bool) -> None:
+def predict(model: str, videos: tuple[str, ...], views: int, crops: str, device: str, as_json: bool) -> None:
     """Say what is in a film.
 
     MODEL is a name with weights (torchvision/r3d_18.k400), a run, a model folder, file:... or hf://org/repo. A film
@@ -35,7 +38,7 @@ def predict(model: str, videos: tuple[str, ...], views: int, device: str, as_jso
     rows: list[list[str]] = []
     for video in videos:
         try:
-            (row,) = loaded.predict(video, views=views)
+            (row,) = loaded.predict(video, views=views, crops=1 if crops == "1" else 3)
         except DataError as error:
             problems.extend(error.problems)
             continue
