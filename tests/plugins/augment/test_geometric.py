@@ -278,7 +278,9 @@ def test_a_fill_that_an_outer_border_mirrors_into_the_picture_stays(outer, mode)
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(
-    "augment", [rotate(degrees=(17.0, 17.0)), random_resized_crop(clip=SPEC), zoom(scale=(0.7, 0.7))], ids=str
+    "augment",
+    [rotate(degrees=(17.0, 17.0)), random_resized_crop(clip=SPEC), zoom(scale=(0.7, 0.7))],
+    ids=["rotate", "random_resized_crop", "zoom"],
 )
 def test_half_floats_move_as_floats_do(augment, dtype):
     """The same values as float32, computed by float32: only the last rounding is the type's own (1/512 at white)."""
