@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -11,7 +12,15 @@ import numpy as np
 import torch
 from av.audio.stream import AudioStream
 
-from zoo.data.decode.film import Media, decoder_errors_in_words, media_name, open_container, undecodable
+from zoo.data.decode.film import (
+    Decoder,
+    Media,
+    decoder_errors_in_words,
+    media_name,
+    open_container,
+    refuse_after,
+    undecodable,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -23,7 +32,14 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """FFmpeg's names of channel layouts by the number of channels that a spec may ask for."""
 
 
-def read_audio(path: Media, spec: AudioSpec, *, start: float | None = None, end: float | None = None) -> Tensor:
+def read_audio(
+    path: Media,
+    spec: AudioSpec,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    decoder: Decoder = Decoder(),
+) -> Tensor:
     """Decode the sound of a span, mixed and resampled.
 
     Args:
@@ -31,12 +47,13 @@ def read_audio(path: Media, spec: AudioSpec, *, start: float | None = None, end:
         spec: rate, number of samples and channels that the model wants.
         start: in seconds from the film's first frame (from the first sample, where there is no picture); None for 0.
         end: where silence sets in, in seconds; None for as long as there is sound.
+        decoder: its time limit counts; sound is always decoded by PyAV on the processor.
 
     Returns:
         float32 (C, N) in -1..1, cut to `spec.samples` or padded with silence.
 
     Raises:
-        UndecodableMedia: the file has no sound, or it cannot be decoded.
+        UndecodableMedia: the file has no sound, or it cannot be decoded, or not in time.
 
     Example:
         >>> from zoo_registry import AudioSpec
@@ -44,6 +61,7 @@ def read_audio(path: Media, spec: AudioSpec, *, start: float | None = None, end:
         torch.Size([1, 32000])
     """
     name = media_name(path)
+    deadline = time.monotonic() + decoder.time_limit
     begin = start or 0.0
     wanted = spec.samples if end is None else min(spec.samples, max(0, round((end - begin) * spec.rate)))
     audio_cn = np.zeros((spec.channels, spec.samples), np.float32)
@@ -53,8 +71,9 @@ def read_audio(path: Media, spec: AudioSpec, *, start: float | None = None, end:
             raise undecodable(name, "it has no sound")
         stream.codec_context.thread_count = 1
         zero = _origin(container, stream)
-        for time, piece_cn in _pieces(container, stream, spec, zero + begin):
-            at = round((time - zero - begin) * spec.rate)
+        for seconds, piece_cn in _pieces(container, stream, spec, zero + begin):
+            refuse_after(deadline, name, decoder)
+            at = round((seconds - zero - begin) * spec.rate)
             if at >= wanted:
                 break
             piece_cn = piece_cn[:, max(0, -at) : wanted - at]
@@ -77,15 +96,15 @@ def _pieces(
     early = first - 0.25
     if early > 0 and stream.time_base:
         container.seek(int(early / stream.time_base), stream=stream)
-    time: float | None = None
+    seconds: float | None = None
     for frame in _frames_then_end(container, stream):
-        if time is None and frame is not None:
-            time = 0.0 if frame.time is None else frame.time
+        if seconds is None and frame is not None:
+            seconds = 0.0 if frame.time is None else frame.time
         for piece in resampler.resample(frame):
-            assert time is not None
+            assert seconds is not None
             piece_cn = piece.to_ndarray()
-            yield time, piece_cn
-            time += piece_cn.shape[1] / spec.rate
+            yield seconds, piece_cn
+            seconds += piece_cn.shape[1] / spec.rate
 
 
 def _frames_then_end(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame | None]:

@@ -193,6 +193,17 @@ class Film:
             self._packets = self._read()
         return self._packets
 
+    def watched_packets(self) -> Iterator[Packet[VideoStream]]:
+        """The same, as long as the time limit is not passed.
+
+        Raises:
+            UndecodableMedia: it is.
+        """
+        for number, packet in enumerate(self.packets()):
+            if number % 64 == 0:
+                self.check_time()
+            yield packet
+
     def first_packet(self) -> Packet[VideoStream] | None:
         """The packet that `packets` gives next; the film stays where it is."""
         packets = self._packets or self._read()
@@ -235,9 +246,7 @@ class Film:
         Raises:
             UndecodableMedia: the deadline has passed.
         """
-        if time.monotonic() > self.deadline:
-            limit = f"decoding it takes longer than {self.decoder.time_limit:g} s"
-            raise undecodable(self.path, limit, hint="`data.decoder.time_limit` is what a film may take")
+        refuse_after(self.deadline, self.path, self.decoder)
 
     def _read(self) -> Iterator[Packet[VideoStream]]:
         packets = self._with_pictures()
@@ -259,6 +268,17 @@ class Film:
 def undecodable(path: str | os.PathLike[str], reason: str, hint: str | None = None) -> UndecodableMedia:
     """The error of one file: `a.mp4: the file is empty`."""
     return UndecodableMedia(Problem(reason, Location(os.fspath(path)), hint))
+
+
+def refuse_after(deadline: float, path: str, decoder: Decoder) -> None:
+    """Give up on a file when a time on the clock of `time.monotonic` has passed.
+
+    Raises:
+        UndecodableMedia: it has.
+    """
+    if time.monotonic() > deadline:
+        limit = f"decoding it takes longer than {decoder.time_limit:g} s"
+        raise undecodable(path, limit, hint="`data.decoder.time_limit` is what a film may take")
 
 
 @contextmanager
@@ -494,8 +514,8 @@ def _timeline(film: Film) -> Timeline:
     if video.duration is None or video.time_base is None or film.container.format.name in _GUESSING:
         media = film.media
         if isinstance(media, str | os.PathLike) and not is_url(media):
-            return _scanned_once(film.path, os.stat(film.path).st_mtime_ns)
-        return _scanned(media)
+            return _scanned_once(film.path, os.stat(film.path).st_mtime_ns, film.decoder)
+        return _scanned(media, film.decoder)
     _refuse_cut_off(film)
     first = film.first_packet()
     if first is None:
@@ -539,19 +559,22 @@ def _refuse_cut_off(film: Film) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _scanned_once(path: str, changed: int) -> Timeline:
+def _scanned_once(path: str, changed: int, decoder: Decoder) -> Timeline:
     """The timeline of a file on disk; `changed` makes a rewritten file another one."""
     del changed
-    return _scanned(path)
+    return _scanned(path, decoder)
 
 
-def _scanned(media: Media) -> Timeline:
+def _scanned(media: Media, decoder: Decoder) -> Timeline:
     """The timeline of a film whose header is silent, by reading all of its packets."""
     path = media_name(media)
+    deadline = time.monotonic() + decoder.time_limit
     with closing(_open_container(media)) as container:
         video = video_stream(container, path)
         stamps, frames, end = [], 0, 0.0
-        for packet in container.demux():
+        for number, packet in enumerate(container.demux()):
+            if number % 64 == 0:
+                refuse_after(deadline, path, decoder)
             stamp = packet.dts if packet.pts is None else packet.pts
             own = packet.stream_index == video.index and packet.size > 0
             frames += own

@@ -36,6 +36,10 @@ WORTH_A_FLUSH = 2
 LONGEST_STRETCH = 500
 """Frames whose packets are held in memory at once, as far as the film can be searched for the next ones."""
 
+MOST_HELD = 512 * 1024**2
+"""Bytes of packets held in memory at once; where a frame takes more to decode, the film is decoded from its beginning
+without holding any."""
+
 RUN_UP = 4.0
 """Seconds by which decoding starts earlier where a keyframe turns out to be none, as in films refreshed bit by bit."""
 
@@ -70,7 +74,8 @@ def frames_from(film: Film, start: float) -> Iterator[tuple[float, VideoFrame]]:
         >>> with open_film("film.mp4") as film:                                         # doctest: +SKIP
         ...     times = [time for time, _ in frames_from(film, film.timeline.origin)]
     """
-    packets = chain(_packets_for(film, start, start), film.packets())
+    packets: Iterable[Packet[VideoStream]] | None = _packets_for(film, start, start)
+    packets = _from_the_beginning(film) if packets is None else chain(packets, film.packets())
     clock = _Clock(film)
     before: tuple[float, VideoFrame] | None = None
     for frame in _sound(film, _decode(film, packets, None)):
@@ -109,9 +114,9 @@ def _stretches(film: Film, times: Iterable[float]) -> Iterator[list[float]]:
 def _decoded(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
     """The frame on display at each time of one stretch."""
     packets = _packets_for(film, times[0], times[-1])
-    stamps = _wanted_stamps(film, packets, times)
+    stamps = None if packets is None else _wanted_stamps(film, packets, times)
     answered = 0
-    if stamps is not None:
+    if packets is not None and stamps is not None:
         for frame in _wanted_frames(film, packets, stamps):
             yield frame
             answered += 1
@@ -119,7 +124,9 @@ def _decoded(film: Film, times: Sequence[float]) -> Iterator[VideoFrame]:
     for earlier in (RUN_UP, inf):
         if answered < len(times):
             packets = _packets_for(film, times[answered], times[-1], earlier)
-            for frame in _shown_frames(film, packets, times[answered:], whole=earlier == inf):
+            whole = packets is None or earlier == inf
+            all_of_them = _from_the_beginning(film) if packets is None else packets
+            for frame in _shown_frames(film, all_of_them, times[answered:], whole=whole):
                 yield frame
                 answered += 1
 
@@ -169,7 +176,7 @@ def _runs(packets: Sequence[Packet[VideoStream]], wanted: frozenset[int]) -> Ite
 
 
 def _shown_frames(
-    film: Film, packets: Sequence[Packet[VideoStream]], times: Sequence[float], *, whole: bool
+    film: Film, packets: Iterable[Packet[VideoStream]], times: Sequence[float], *, whole: bool
 ) -> Iterator[VideoFrame]:
     """The frame on display at each time, by decoding everything.
 
@@ -234,7 +241,12 @@ class _Clock:
         return now
 
 
-def _packets_for(film: Film, first: float, last: float, earlier: float = 0.0) -> list[Packet[VideoStream]]:
+def _from_the_beginning(film: Film) -> Iterator[Packet[VideoStream]]:
+    film.rewind()
+    return film.packets()
+
+
+def _packets_for(film: Film, first: float, last: float, earlier: float = 0.0) -> list[Packet[VideoStream]] | None:
     """Packets in decoding order, from a keyframe displayed at or before `first` through all displayed by `last`.
 
     Args:
@@ -242,6 +254,9 @@ def _packets_for(film: Film, first: float, last: float, earlier: float = 0.0) ->
         first: in seconds on the stream's own clock.
         last: likewise.
         earlier: by how much more than needed to go back; infinite for the beginning.
+
+    Returns:
+        None where they are more than may be held.
     """
     timeline, base = film.timeline, float(film.video.time_base or 0)
     needed = min(first, timeline.origin + timeline.seconds)
@@ -254,6 +269,8 @@ def _packets_for(film: Film, first: float, last: float, earlier: float = 0.0) ->
         except FFmpegError:
             break  # not every format can seek
         packets = _packets_until(film, last)
+        if packets is None:
+            return None
         start = next((at for at, packet in enumerate(packets) if packet.is_keyframe), len(packets))
         # A packet of a few bytes repeats the frame before it, also when it is marked as key.
         if start < len(packets) and packets[start].size > PLACEHOLDER:
@@ -265,15 +282,16 @@ def _packets_for(film: Film, first: float, last: float, earlier: float = 0.0) ->
     return _packets_until(film, last)
 
 
-def _packets_until(film: Film, last: float) -> list[Packet[VideoStream]]:
-    """Packets from where the film stands, until none that is displayed by `last` can follow."""
+def _packets_until(film: Film, last: float) -> list[Packet[VideoStream]] | None:
+    """Packets from where the film stands, until none that is displayed by `last` can follow; None for too many."""
     base, has_clock = float(film.video.time_base or 0), film.has_clock
     packets: list[Packet[VideoStream]] = []
-    beyond = 0
-    for packet in film.packets():
+    beyond = held = 0
+    for packet in film.watched_packets():
         packets.append(packet)
-        if len(packets) % 64 == 0:
-            film.check_time()
+        held += packet.size
+        if held > MOST_HELD:
+            return None
         if has_clock and (decoded := packet.dts) is not None:
             if decoded * base > last:
                 break  # nothing is displayed before it is decoded

@@ -43,7 +43,7 @@ def keyframe_stamps(film: Film) -> list[float]:
     film.rewind()
     base = float(film.video.time_base or 0)
     # Not with `discard = nonkey`: FFmpeg's mp4 demuxer then gives presentation times of other packets.
-    stamps = [stamp * base for packet in film.packets() if (stamp := _shown(film, packet)) is not None]
+    stamps = [stamp * base for packet in film.watched_packets() if (stamp := _shown(film, packet)) is not None]
     film.rewind()
     return sorted(stamps) or [film.timeline.origin]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from av.audio.stream import AudioStream
 from av.stream import Stream
 
-from zoo.data.decode.film import Decoder, Media, open_film
+from zoo.data.decode.film import Decoder, Film, Media, open_film
 from zoo.data.decode.frames import frames_at
 from zoo.data.decode.orientation import Orientation
 
@@ -21,7 +21,8 @@ class MediaInfo:
         codec: of the picture, FFmpeg's name.
         width, height: in pixels, as displayed.
         fps: mean frames per second.
-        frames: how many; from the header where it says so, else from duration and rate.
+        frames: how many, as the header says, which may be wrong: an edit list can hide some of them; from duration and
+            rate where it says nothing. `probe(..., count=True)` counts them instead.
         seconds: from the first frame to the end of the last.
         rotation: clockwise degrees by which the stored frames are turned to be displayed.
         audio: codec, rate and channels of the sound, None without sound.
@@ -43,12 +44,13 @@ class MediaInfo:
         return f"{self.path}: {self.codec} {self.width}x{self.height}{turned}, {time}, {self.audio or 'no sound'}"
 
 
-def probe(media: Media, decoder: Decoder = Decoder()) -> MediaInfo:
+def probe(media: Media, decoder: Decoder = Decoder(), *, count: bool = False) -> MediaInfo:
     """Look into a media file; its first frame is decoded, so what passes can be read.
 
     Args:
         media: a film or picture: a path, a URI, bytes, or a file object.
         decoder: what decodes it; by name `torchcodec` it is PyAV on the processor all the same.
+        count: read the whole film to say how many frames are displayed; nothing more is decoded.
 
     Raises:
         UndecodableMedia: with the file and the reason.
@@ -68,11 +70,17 @@ def probe(media: Media, decoder: Decoder = Decoder()) -> MediaInfo:
             width=width,
             height=height,
             fps=timeline.fps,
-            frames=video.frames or max(1, round(timeline.seconds * timeline.fps)),
+            frames=_counted(film) if count else video.frames or max(1, round(timeline.seconds * timeline.fps)),
             seconds=timeline.seconds,
             rotation=orientation.degrees,
             audio=_sound(film.container.streams.best("audio")),
         )
+
+
+def _counted(film: Film) -> int:
+    """How many frames are displayed: their packets are counted."""
+    film.rewind()
+    return max(1, sum(not packet.is_discard for packet in film.watched_packets()))
 
 
 def _sound(stream: Stream | None) -> str | None:

@@ -273,7 +273,8 @@ class Reader:
             spans = [(sample.start or 0.0, sample.end)] * len(positions)
         if "audio_bcn" in self.inputs and self.audio is not None:
             for view, (start, end) in zip(inputs, spans, strict=True):
-                view["audio_bcn"] = read_audio(decodable(sample.media), self.audio, start=start, end=end)
+                media = decodable(sample.media)
+                view["audio_bcn"] = read_audio(media, self.audio, start=start, end=end, decoder=self._decoder)
         targets = [
             self._encoded(source, decoded, placement) for decoded, placement in zip(wanted, placements, strict=True)
         ]
