@@ -1,8 +1,8 @@
 """Inception-I3D, for colours and for optical flow.
 
 The flow network takes `flow_bcthw`: (B, 2, T, H, W), movement along x and y from each frame to the next, cut at 20
-pixels and divided by 20, so that it lies in -1..1. Flow kept as grey pictures is that with the mean and deviation of the
-clip spec. Nothing in the zoo computes flow: it comes from the caller.
+pixels and divided by 20, so that it lies in -1..1. Flow kept as grey pictures is that with the mean and deviation of
+the clip spec. Nothing in the zoo computes flow: it comes from the caller.
 """
 
 from zoo_registry import ClipSpec, Model, Weights

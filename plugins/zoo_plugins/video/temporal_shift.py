@@ -144,6 +144,8 @@ def with_shifted_names(state: dict[str, Tensor], network: nn.Module) -> dict[str
     layers = [name for name, module in network.named_modules() if isinstance(module, ShiftedLayer)]
     renamed = {}
     for key, value in state.items():
-        layer = next((layer for layer in layers if key.startswith(f"{layer}.")), None)
+        layer = next(
+            (layer for layer in layers if key.startswith(f"{layer}.") and not key.startswith(f"{layer}.net.")), None
+        )
         renamed[f"{layer}.net{key.removeprefix(layer)}" if layer else key] = value
     return renamed
