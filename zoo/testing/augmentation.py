@@ -101,10 +101,18 @@ class AugmentationConformance(ComponentConformance):
         assert torch.equal(before, torch.get_rng_state()), f"{self.name} draws from torch's global generator"
 
     def test_reads_nothing_back_from_the_device(self) -> None:
+        self._reads_nothing_of(self.example())
+
+    def test_moves_masks_and_target_clips_without_reading_them(self) -> None:
+        batch = painted(self.example())
+        self.unless_refused(batch)
+        self._reads_nothing_of(batch)
+
+    def _reads_nothing_of(self, batch: Batch) -> None:
         here, there = _seeded(0), _seeded(0)
-        clips = self.augment()(self.example(), here).inputs["clip_bcthw"]
+        clips = self.augment()(batch, here).inputs["clip_bcthw"]
         try:  # tensors of the meta device have no values that could be read
-            elsewhere = self.augment()(self.example().to("meta"), there).inputs["clip_bcthw"]
+            elsewhere = self.augment()(batch.to("meta"), there).inputs["clip_bcthw"]
         except (RuntimeError, NotImplementedError) as error:
             raise AssertionError(
                 f"{self.name} reads values from the batch's device, for which every step has to wait: draw on the CPU, "
@@ -231,7 +239,9 @@ class AugmentationConformance(ComponentConformance):
     def test_merged_with_another_draws_and_shows_what_both_do(self) -> None:
         augment = self.augment()
         both = augment.fused(self.augment()) if isinstance(augment, FusibleAugment) else None
-        for seed in _SEEDS if both else ():
+        if both is None:  # it stays by itself: nothing is drawn or shown otherwise
+            return
+        for seed in _SEEDS:
             apart, together = _seeded(seed), _seeded(seed)
             expected = self.augment()(augment(_soft(self.example()), apart), apart)
             merged = both(_soft(self.example()), together)

@@ -503,3 +503,13 @@ def test_mixup_cutmix_says_at_the_first_batch_what_it_cannot_mix():
         sound = Batch({"audio_bcn": torch.zeros(2, 1, 8)}, {}, torch.arange(2), torch.zeros(2))
         with pytest.raises(ParameterError, match=r"mixup_cutmix pastes parts of clips"):
             mixup_cutmix()(sound, seeded(seed))
+
+
+@pytest.mark.parametrize("augment", [*EVERY.values(), mixup_cutmix(num_classes=48)], ids=[*EVERY, "mixup_cutmix"])
+def test_labels_of_frames_are_not_read_back_from_the_device(augment):
+    batch = per_frame(value_bt=torch.zeros(8, 6), label_b=torch.arange(8))
+    here, there = augment(batch, seeded()), augment(batch.to("meta"), seeded())
+    assert {key: value.shape for key, value in there.targets.items()} == {
+        key: value.shape for key, value in here.targets.items()
+    }
+    assert all(value.device.type == "meta" for value in there.targets.values())
