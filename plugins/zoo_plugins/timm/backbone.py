@@ -20,7 +20,6 @@ def frame_backbone(
     clip: ClipSpec | None,
     in_channels: int = 3,
     drop_path: float = 0.0,
-    pooled: bool = True,
 ) -> tuple[nn.Module, int]:
     """A timm model without its classifier.
 
@@ -29,11 +28,10 @@ def frame_backbone(
         clip: the clip spec in force. Backbones that are made for one size are made for this one.
         in_channels: C of the frames.
         drop_path: probability of leaving out a residual branch (stochastic depth).
-        pooled: False leaves out the pooling over places.
 
     Returns:
-        The module, pictures (N, C, H, W) to features (N, D), and D. Without pooling, and from the few encoders that
-        do none, come tokens (N, L, D) or a map: (N, D, h, w), or (N, h, w, D) where the module's `output_fmt` says so.
+        The module, pictures (N, C, H, W) to features (N, D), and D. The few encoders that do not pool give tokens
+        (N, L, D) or a map (N, D, h, w).
 
     Raises:
         ParameterError: timm has no such model, or cannot build it for this size or number of channels, or it has no
@@ -45,7 +43,7 @@ def frame_backbone(
             f"timm has no backbone {architecture!r}",
             hint=f"did you mean {', '.join(known)}?" if known else "`zoo models 'timm/*'` lists them",
         )
-    arguments = _arguments(architecture, clip, in_channels, drop_path) | ({} if pooled else {"global_pool": ""})
+    arguments = _arguments(architecture, clip, in_channels, drop_path)
     try:
         backbone = timm.create_model(architecture, pretrained=False, num_classes=0, **arguments)
     except (TypeError, ValueError, AssertionError) as error:

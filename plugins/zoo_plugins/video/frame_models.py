@@ -200,9 +200,10 @@ def frame_conv_gru(
     Raises:
         ParameterError: timm has no such backbone, or cannot build it like this, or it is no network of maps.
     """
-    network, features = frame_backbone(backbone, clip=clip, in_channels=in_channels, drop_path=drop_path, pooled=False)
+    network, features = frame_backbone(backbone, clip=clip, in_channels=in_channels, drop_path=drop_path)
     if len({level.reduction for level in feature_levels(network)}) < 2:
         raise _no_map(backbone)
+    network.reset_classifier(0, "")  # no pooling either
     return FrameMapEncoder(network, width, num_classes, dropout, ConvGRU(features, width))
 
 
