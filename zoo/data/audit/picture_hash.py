@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ SAMPLED = 16
 LOWEST = 8
 """Frequencies on a side that go into the hash: 64 bits."""
 
+BAR = 24.0
+"""Luma (0..255) that no pixel of a black bar exceeds, noise of compression included."""
+
+LIT = 0.02
+"""Part of the pixels of a row or column, over all frames, that is brighter than a bar where there is a picture."""
+
+LEAST_SHOWN = 0.25
+"""Part of the frame that a picture takes at least, between its bars."""
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in ITU-R BT.601."""
 
@@ -44,6 +54,27 @@ def luma(clip_cthw: Tensor) -> Tensor:
     red, green, blue = clip_cthw.float()
     luma_thw: Tensor = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     return luma_thw
+
+
+def without_bars(luma_thw: Tensor) -> Tensor:
+    """A grey film without black bars at its edges, which copies get and lose; as it is where little else would be left.
+
+    Args:
+        luma_thw: (T, H, W), 0..255.
+
+    Example:
+        >>> import torch
+        >>> letterboxed_thw = torch.full((2, 20, 32), 90.0)
+        >>> letterboxed_thw[:, :3] = letterboxed_thw[:, -3:] = 0
+        >>> without_bars(letterboxed_thw).shape
+        torch.Size([2, 14, 32])
+    """
+    lit_hw = (luma_thw > BAR).float().mean(dim=0)
+    rows, columns = (torch.nonzero(lit_hw.mean(dim=across) > LIT).flatten().tolist() for across in (1, 0))
+    if not rows or not columns:
+        return luma_thw
+    shown_thw = luma_thw[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return shown_thw if shown_thw[0].numel() >= LEAST_SHOWN * luma_thw[0].numel() else luma_thw
 
 
 def squared(luma_thw: Tensor, side: int) -> np.ndarray:
