@@ -310,8 +310,8 @@ def load(
 
 
 def _load_from(uri: str, device: str | torch.device) -> ZooModel:
+    from zoo.artefact.file_names import MANIFEST, WEIGHTS
     from zoo.artefact.load import load_model
-    from zoo.artefact.manifest import MANIFEST, WEIGHTS
     from zoo.pretrained import fetch
 
     fetched = fetch(uri, files=(MANIFEST, WEIGHTS))
@@ -351,6 +351,6 @@ def _is_model(name: str) -> bool:
 
 def _holds_model(folder: Path) -> bool:
     """Whether a folder is a model's, or that of a run which left one."""
-    from zoo.artefact.manifest import MANIFEST
+    from zoo.artefact.file_names import MANIFEST
 
     return any((place / MANIFEST).is_file() for place in (folder, folder / "model"))

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from zoo.artefact import load_model, save_model
 from zoo.artefact.empty import fill
-from zoo.artefact.manifest import LARGEST, MANIFEST, WEIGHTS
+from zoo.artefact.file_names import MANIFEST, WEIGHTS
+from zoo.artefact.manifest import LARGEST
 from zoo.artefact.weights import read_weights, sha256_of, write_weights
 from zoo.build import build
 from zoo_registry.catalog import catalog

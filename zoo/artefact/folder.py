@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.artefact.manifest import MANIFEST
+from zoo.artefact.file_names import MANIFEST
 from zoo_registry.errors import ArtefactError
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.artefact.empty import build_empty, fill
-from zoo.artefact.manifest import WEIGHTS, Manifest, read_manifest
+from zoo.artefact.file_names import WEIGHTS
+from zoo.artefact.manifest import Manifest, read_manifest
 from zoo.artefact.weights import differences, misfit, read_weights
 from zoo.model import ZooModel
 from zoo_registry.errors import MissingExtra

@@ -8,12 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from zoo.artefact.file_names import MANIFEST
 from zoo_registry.entries import AudioSpec, ClipSpec
 from zoo_registry.errors import ArtefactError, Location, Problem
 
-MANIFEST = "model.json"
-WEIGHTS = "model.safetensors"
-LABELS = "labels.json"
 FORMAT = 1
 LARGEST = 16 * 2**20
 """Bytes of the longest `model.json` that is read; 22,000 labels and the record of a pruned network need about 2 MiB."""

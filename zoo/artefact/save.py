@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.artefact.file_names import LABELS, MANIFEST, WEIGHTS
 from zoo.artefact.folder import whole_folder
-from zoo.artefact.manifest import LABELS, MANIFEST, WEIGHTS, parse_manifest
+from zoo.artefact.manifest import parse_manifest
 from zoo.artefact.weights import write_weights
 from zoo_registry.errors import ArtefactError, Location, UnknownName
 from zoo_registry.names import Name

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.artefact.manifest import WeightsFile
 from zoo_registry.errors import ArtefactError, Location, Problem
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
+
+    from zoo.artefact.manifest import WeightsFile
 
 SHOWN = 5
 """How many keys that do not fit are named."""
@@ -30,6 +31,8 @@ def write_weights(module: Module, path: Path) -> WeightsFile:
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
+
+    from zoo.artefact.manifest import WeightsFile
 
     state = _apart({key: _on_cpu(key, value) for key, value in module.state_dict().items()})
     try:

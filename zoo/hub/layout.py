@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from zoo.artefact.manifest import LABELS, MANIFEST, WEIGHTS
+from zoo.artefact.file_names import LABELS, MANIFEST, WEIGHTS
 
 CARD = "README.md"
 FETCHED = (

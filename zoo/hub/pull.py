@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoo.artefact.manifest import WEIGHTS
+from zoo.artefact.file_names import WEIGHTS
 from zoo.artefact.weights import sha256_of
 from zoo.hub.client import TIMEOUT, Unreachable, api, clear_words, set_environment, split_reference
 from zoo.hub.layout import FETCHED

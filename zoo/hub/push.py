@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.artefact.manifest import LABELS, MANIFEST, WEIGHTS, Manifest, read_manifest
+from zoo.artefact.file_names import LABELS, MANIFEST, WEIGHTS
+from zoo.artefact.manifest import Manifest, read_manifest
 from zoo.artefact.weights import sha256_of
 from zoo.hub.card import model_card
 from zoo.hub.client import LOGIN, TIMEOUT, Unreachable, api, clear_words, split_reference

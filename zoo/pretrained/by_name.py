@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zoo.artefact.empty import build_empty, fill
-from zoo.artefact.manifest import MANIFEST, WEIGHTS, read_manifest
+from zoo.artefact.file_names import MANIFEST, WEIGHTS
 from zoo.data.clip_changes import changed_clip
 from zoo.model import ZooModel
 from zoo.pretrained.fetching import fetch, uri_of
@@ -123,6 +123,8 @@ def clip_of(listed: Listed, reference: str | None) -> ClipSpec | None:
         return listed.model.clip
     if reference_kind(reference) == "name":
         return listed.weights(reference).clip or listed.model.clip
+    from zoo.artefact.manifest import read_manifest
+
     folder = model_folder(fetch(uri_of(reference), files=(MANIFEST, WEIGHTS)).path)
     return (read_manifest(folder).clip if folder else None) or listed.model.clip
 

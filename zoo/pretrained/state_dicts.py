@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo.artefact.manifest import MANIFEST, WEIGHTS, read_manifest
+from zoo.artefact.file_names import MANIFEST, WEIGHTS
 from zoo.artefact.weights import read_weights, sha256_of
 from zoo.pretrained.fetching import fetch
 from zoo_registry.catalog import cache_folder
@@ -47,6 +47,8 @@ def read_published(uri: str) -> Published:
         ArtefactError: weights that cannot be trusted or read, or those of a compressed model.
         HubError: a store that cannot be reached.
     """
+    from zoo.artefact.manifest import read_manifest
+
     fetched = fetch(uri, files=(MANIFEST, WEIGHTS))
     folder = model_folder(fetched.path)
     if folder is not None:

@@ -283,7 +283,7 @@ class _Stages:
     def _reload(self, module: Module, structure: Sequence[Mapping[str, Any]]) -> tuple[Module, int]:
         """The module as somebody else would load it, and the size of its weights file in bytes."""
         from zoo.artefact import load_model
-        from zoo.artefact.manifest import WEIGHTS
+        from zoo.artefact.file_names import WEIGHTS
 
         folder = self.folder.path / ".reload"
         try:

@@ -1,0 +1,5 @@
+"""What the files of a model folder are called."""
+
+MANIFEST = "model.json"
+WEIGHTS = "model.safetensors"
+LABELS = "labels.json"
