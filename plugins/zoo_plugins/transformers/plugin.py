@@ -61,10 +61,10 @@ def _videomae() -> list[Model]:
             finetuned("large", 0.853), _weights("mae_k400", "MCG-NJU/videomae-large", **non_commercial))),
     ]  # fmt: skip
     pretraining = [
-        ("b", "base", 94_210_944, 35.440, (
+        ("b", "base", 94_210_944, (
             _weights("k400", "MCG-NJU/videomae-base", **non_commercial),
             _weights("ssv2", "MCG-NJU/videomae-base-ssv2", **non_commercial))),
-        ("l", "large", 342_996_992, 142.636, (_weights("k400", "MCG-NJU/videomae-large", **non_commercial),)),
+        ("l", "large", 342_996_992, (_weights("k400", "MCG-NJU/videomae-large", **non_commercial),)),
     ]  # fmt: skip
     return [
         *(
@@ -76,9 +76,9 @@ def _videomae() -> list[Model]:
         *(
             _model(f"videomae_{size}_pretraining", "videomae:videomae_pretraining", _VIDEOMAE_CLIP,
                    f"VideoMAE, {word}, with its decoder: sees a tenth of the patches and paints the others.",
-                   by_masking, fixed={"size": size}, parameters=parameters, gmacs=gmacs, weights=weights,
+                   by_masking, fixed={"size": size}, parameters=parameters, weights=weights,
                    task="masked_autoencoder", inputs=("clip_bcthw", "mask_bn"))
-            for size, word, parameters, gmacs, weights in pretraining
+            for size, word, parameters, weights in pretraining
         ),
     ]  # fmt: skip
 
@@ -110,7 +110,8 @@ def _vjepa2() -> list[Model]:
     return [
         _model("vjepa2_l", "vjepa2:vjepa2", _VJEPA2_CLIP,
                "V-JEPA 2, large, with a linear classifier: an encoder that learnt to predict its own features.", paper,
-               parameters=326_381_328, gmacs=5785.321, weights=(_weights("pretrained", "facebook/vjepa2-vitl-fpc64-256"),)),
+               parameters=326_381_328, gmacs=5785.321,
+               weights=(_weights("pretrained", "facebook/vjepa2-vitl-fpc64-256"),)),
         _model("vjepa2_l_attentive", "vjepa2:vjepa2_attentive", _VJEPA2_SSV2_CLIP,
                "V-JEPA 2, large, with the attentive pooling that its authors classify with.", paper,
                parameters=375_717_648, gmacs=935.243,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from zoo_registry import ClipSpec
 from zoo_registry.errors import ParameterError
@@ -52,6 +53,7 @@ class StagedTransformer(nn.Module):
     renamed: ClassVar[Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]] = ()
     unused: ClassVar[tuple[str, ...]] = ()
     grid: Grid
+    grad_checkpointing = False
 
     @property
     def width(self) -> int:
@@ -84,11 +86,21 @@ class StagedTransformer(nn.Module):
         """What the library's blocks want besides tokens."""
         return ()
 
+    def through(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        """The tokens that a block makes of others, checkpointed where that is on."""
+        inputs = (tokens, *self.block_arguments())
+        if self.grad_checkpointing and self.training:
+            output = checkpoint(block, *inputs, use_reentrant=False)
+        else:
+            output = block(*inputs)
+        made: Tensor = output if isinstance(output, Tensor) else output[0]  # it may come with attention weights
+        return made
+
     def through_blocks(self, tokens: Tensor, seen: list[Tensor] | None = None) -> Tensor:
         """The last block's tokens, normalised; what every block gives is put into `seen`, where one is given."""
         blocks = [block for trunk in self.trunk for block in self.get_submodule(trunk)]
         for number, block in enumerate(blocks, start=1):
-            tokens = _only_tokens(block(tokens, *self.block_arguments()))
+            tokens = self.through(block, tokens)
             if number == len(blocks):
                 tokens = self.normalised(tokens)
             if seen is not None:
@@ -127,10 +139,7 @@ class StagedTransformer(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """In training keep only what enters each block and compute the rest again in the backward pass."""
-        if enable:
-            self.gradient_checkpointing_enable({"use_reentrant": False})
-        else:
-            self.gradient_checkpointing_disable()
+        self.grad_checkpointing = enable
 
 
 def clip_shape(
@@ -165,9 +174,3 @@ def grid_of(shape: Grid, patch: Grid) -> Grid:
     """How many patches lie along each side of a clip."""
     frames, height, width = (side // step for side, step in zip(shape, patch, strict=True))
     return frames, height, width
-
-
-def _only_tokens(output: Any) -> Tensor:
-    """What a block of the library gives, which may come with attention weights."""
-    tokens: Tensor = output if isinstance(output, Tensor) else output[0]
-    return tokens

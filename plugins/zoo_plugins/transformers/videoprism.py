@@ -73,14 +73,14 @@ class VideoPrismClassifier(StagedTransformer, VideoPrismForVideoClassification):
         """Tokens by frame (B T, N, C) after the last block; those in `seen` too, though later blocks go by place."""
         seen = [] if seen is None else seen
         for block in self.vision_model.spatial_layers:
-            tokens = block(tokens)
+            tokens = self.through(block, tokens)
             seen.append(tokens)
         clips, frames = len(tokens) // self.grid[0], self.grid[0]
         tokens = self.vision_model.layernorm1(tokens)
         tokens = self.vision_model.temporal_embeddings(tokens, torch.Size((clips, frames, *tokens.shape[1:], 1)))
         last = len(self.vision_model.temporal_layers) - 1
         for index, block in enumerate(self.vision_model.temporal_layers):
-            tokens = block(tokens)
+            tokens = self.through(block, tokens)
             done = self.vision_model.layernorm2(tokens) if index == last else tokens
             seen.append(done.unflatten(0, (clips, -1)).transpose(1, 2).flatten(0, 1))
         return seen[-1]
