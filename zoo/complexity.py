@@ -82,21 +82,22 @@ def without_memory(listed: Listed, num_classes: int = 400) -> tuple[Module, tupl
 def _inputs(listed: Listed) -> tuple[Tensor, ...]:
     """Inputs of one sample as the entry's clip and audio specs say, on the device in force."""
     entry = listed.model
-    known: dict[str, Tensor] = {}
-    if entry.clip is not None:
-        known["clip_bcthw"] = torch.empty(1, len(entry.clip.mean), entry.clip.frames, *entry.clip.height_width)
-    if entry.audio is not None:
-        known["audio_bcn"] = torch.empty(1, entry.audio.channels, entry.audio.samples)
-    if unknown := [key for key in entry.inputs if key not in known]:
-        raise PluginError(f"{listed.name} takes {', '.join(unknown)}, whose shape its clip and audio specs do not say")
-    return tuple(known[key] for key in entry.inputs)
+
+    def empty(key: str) -> Tensor:
+        if key.endswith("_bcthw") and entry.clip is not None:
+            return torch.empty(1, len(entry.clip.mean), entry.clip.frames, *entry.clip.height_width)
+        if key.endswith("_bcn") and entry.audio is not None:
+            return torch.empty(1, entry.audio.channels, entry.audio.samples)
+        raise PluginError(f"{listed.name} takes {key}, whose shape its clip and audio specs do not say")
+
+    return tuple(map(empty, entry.inputs))
 
 
-class _Activations(TorchDispatchMode):
+class _Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the sizes of what convolutions and linear layers give."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(

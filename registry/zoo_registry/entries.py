@@ -284,7 +284,7 @@ class Task(Entry):
 
     Attributes:
         roles: the roles a recipe's `loss` can fill; a recipe with one loss fills the first.
-        targets: keys of `Batch.targets` it reads.
+        targets: keys of `Batch.targets` it reads; `value_b|value_bk` where either will do.
         pipeline_tag: what the Hugging Face Hub calls it, such as `video-classification`; None where it has no word.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -135,11 +134,11 @@ def refuse(what: str, faults: Iterable[SpecFault]) -> None:
 
 
 def _is_whole(value: object, most: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and 1 <= value <= most
+    return isinstance(value, Integral) and not isinstance(value, bool) and 1 <= int(value) <= most
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
+    return isinstance(value, Real) and not isinstance(value, bool) and low <= float(value) <= high
 
 
 def _whole(spec: Mapping[str, Any], field: str, most: int) -> Iterator[SpecFault]:

@@ -33,7 +33,7 @@ OPTIONS_OF = {
     help="Where the content changes, spans of equal length, or from keyframe to keyframe.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The manifest, a .csv file."
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The manifest, .csv or .jsonl."
 )
 @click.option("--seconds", type=float, default=4.0, show_default=True, help="Windows: their length.")
 @click.option("--step", type=float, help="Windows: seconds between the beginnings of two; by default their length.")

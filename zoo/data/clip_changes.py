@@ -60,10 +60,10 @@ def _in_proportion(clip: ClipSpec, new: tuple[int, int]) -> int | tuple[int, int
     return round(height * new[0] / old[0]), round(width * new[1] / old[1])
 
 
-def _of_channels(clip: ClipSpec, channels: int | None) -> ClipSpec:
+def _of_channels(clip: ClipSpec, channels: object) -> ClipSpec:
     """As many means and deviations as channels: those of grey pixels are the mean over the colours'."""
-    if channels is None or len(clip.mean) == channels:
-        return clip
+    if not isinstance(channels, int) or channels < 1 or len(clip.mean) == channels:
+        return clip  # what is no number of channels the builder refuses
     if channels == 1:
         mean, std = (sum(values) / len(values) for values in (clip.mean, clip.std))
         return replace(clip, mean=(mean,), std=(std,))

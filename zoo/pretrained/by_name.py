@@ -17,13 +17,13 @@ from zoo.pretrained.fetching import fetch, uri_of
 from zoo.pretrained.fitting import LoadedWeights, fitted, meant_for
 from zoo.pretrained.labels import label_names
 from zoo.pretrained.state_dicts import Published, model_folder, read_published
-from zoo_registry.errors import ArtefactError, Location, ParameterError
+from zoo_registry.errors import ArtefactError, Location, ParameterError, UnknownName
 from zoo_registry.licences import is_non_commercial
 from zoo_registry.names import Name, reference_kind
 
 if TYPE_CHECKING:
     from zoo_registry.catalog import Listed
-    from zoo_registry.entries import ClipSpec, Weights
+    from zoo_registry.entries import ClipSpec, Model, Weights
 
 
 def load_by_name(
@@ -70,7 +70,7 @@ def load_by_name(
         clip=seen,
         audio=entry.audio,
         labels=label_names(listed, whole) if whole and not features_only else (),
-        task={"name": catalog().resolve("task", entry.task).name, "params": {}},
+        task=_task(entry),
         licence=weights.licence if weights else entry.licence,
         metrics=whole.metrics if whole else None,
         uri=loaded.uri if loaded else "",
@@ -154,6 +154,16 @@ def _of_tag(listed: Listed, weights: Weights) -> Published:
             hint="the publisher changed the file, or it was damaged on the way; it was not used",
         )
     return published
+
+
+def _task(entry: Model) -> dict[str, Any] | None:
+    """The task that reads its outputs; None where nobody here has it, as with networks for pre-training."""
+    from zoo_registry.catalog import catalog
+
+    try:
+        return {"name": catalog().resolve("task", entry.task).name, "params": {}}
+    except UnknownName:
+        return None
 
 
 def _choose(listed: Listed, tag: str | None) -> Weights:
