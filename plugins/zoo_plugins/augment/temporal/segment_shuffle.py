@@ -28,7 +28,7 @@ class SegmentShuffle:
         if self.segments > frames:
             raise ParameterError(
                 f"segment_shuffle cannot cut clips of {frames} frames into {self.segments} segments",
-                hint=f"set segments to at most {frames}",
+                hint=f"set segments to at most {frames}" if frames > 1 else "leave it out for single frames",
             )
         changed_b1 = chosen(count, self.p, generator)
         order_bs = torch.rand(count, self.segments, generator=generator).argsort(dim=1)
