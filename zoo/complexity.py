@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from zoo_registry.errors import PluginError
 
@@ -54,12 +54,12 @@ def complexity(module: Module, example: Sequence[Tensor]) -> Complexity:
     training = module.training
     module.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as flops, _Activations() as activations:
+        with torch.no_grad(), _Counter() as counter:
             module(*example)
     finally:
         module.train(training)
-    count = sum(parameter.numel() for parameter in module.parameters())
-    return Complexity(count, flops.get_total_flops() / 2e9, activations.count)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Complexity(parameters, counter.flops / 2e9, counter.activations)
 
 
 def without_memory(listed: Listed, num_classes: int = 400) -> tuple[Module, tuple[Tensor, ...]]:
@@ -93,17 +93,23 @@ def _inputs(listed: Listed) -> tuple[Tensor, ...]:
     return tuple(map(empty, entry.inputs))
 
 
-class _Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the sizes of what convolutions and linear layers give."""
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up, operator by operator, what torch's own counter of operations says, and the sizes of what layers give.
+
+    `torch.utils.flop_counter.FlopCounterMode` does the former too, but its hooks on modules fail on some networks.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.count = 0
+        self.flops = 0
+        self.activations = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            self.flops += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
         if func.overloadpacket.__name__ in _LAYERS:
-            self.count += result.numel()
+            self.activations += result.numel()
         return result
