@@ -19,20 +19,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from fnmatch import fnmatch
-from itertools import product
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from zoo.build import build
 from zoo.testing import ModelConformance
 from zoo.testing.capabilities import check_batch1, check_bf16, check_channels_last, check_compile, check_export
 from zoo_registry.catalog import Listed, catalog
-from zoo_registry.entries import ClipSpec
 from zoo_registry.errors import ZooError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +61,7 @@ OF_FAMILIES = {
 }
 """What stands for families of many models in one namespace."""
 
-FRAMES, SIZES = (1, 2, 4, 8, 13, 16), (16, 32, 64, 96, 112, 128, 160, 182, 224)
+FRAMES, SIZES = (1, 2, 4, 8, 13, 16), (16, 32, 36, 48, 64, 96, 112, 128, 144, 160, 224)
 
 
 @dataclass(frozen=True)
@@ -96,10 +94,8 @@ def work(name: str, checks: Sequence[str]) -> None:
     except ZooError as error:
         _say(unchecked=str(error.problems[0]))
         return
-    clip = smallest_clip(listed)
-    _say(clip=[clip.frames, *clip.height_width] if clip else [])
-    changes = {"frames": clip.frames, "size": clip.size, "resize": None} if clip else {}
-    subject = type("Subject", (ModelConformance,), {"name": name, "clip": changes})()
+    subject = subject_of(listed)
+    _say(clip=[subject.specs["clip"].frames, *subject.specs["clip"].height_width] if subject.specs["clip"] else [])
     for check in checks:
         _say(begin=check)
         started = time.perf_counter()
@@ -111,31 +107,55 @@ def work(name: str, checks: Sequence[str]) -> None:
         _say(end=check, why=_first_lines(why), seconds=round(time.perf_counter() - started, 1))
 
 
-def smallest_clip(listed: Listed) -> ClipSpec | None:
-    """The clip of the fewest pixels that a model can be built for and sees, tried without memory; None for no clip."""
-    own = listed.model.clip
+def subject_of(listed: Listed) -> ModelConformance:
+    """A model's checks, for a small clip that it takes.
+
+    That has the fewest frames at the model's own size, and then the smallest size of so many. A model that takes more
+    than clips and sound is checked on what its own tests give it.
+    """
+    own, inputs = listed.model.clip, listed.model.inputs
+    if not all(name.endswith("_bcthw") or name == "audio_bcn" for name in inputs):
+        return _tested(listed.name)
     if own is None:
-        return None
-    frames = [*(each for each in FRAMES if each < own.frames), own.frames]
-    sizes: list[Any] = [*(each for each in SIZES if each < min(own.height_width)), own.size]
-    tried = [replace(own, frames=each, size=size, resize=None) for each, size in product(frames, sizes)]
-    tried.sort(key=lambda clip: clip.frames * clip.height_width[0] * clip.height_width[1])
-    return next((clip for clip in tried if _sees(listed, clip)), own)
+        return _with_clip(listed.name)
+    shorter = [_with_clip(listed.name, frames=frames, resize=None) for frames in FRAMES if frames < own.frames]
+    short = next(filter(_sees, shorter), _with_clip(listed.name, resize=None))
+    smaller = [
+        _with_clip(listed.name, **{**short.clip, "size": size}) for size in SIZES if size < min(own.height_width)
+    ]
+    return next(filter(_sees, smaller), short)
 
 
-def _sees(listed: Listed, clip: ClipSpec) -> bool:
-    """Whether a model can be built for a clip, and learn from two of them."""
-    entry = listed.model
-    provided = {"num_classes": 5, "labels": (), "inputs": entry.inputs, "clip": clip, "audio": entry.audio}
+def _with_clip(name: str, **clip: Any) -> ModelConformance:
+    return type("Subject", (ModelConformance,), {"name": name, "clip": clip})()
+
+
+def _sees(subject: ModelConformance) -> bool:
+    """Whether a model can be built for a clip, and learn from two of them; tried without memory."""
     try:
         with torch.device("meta"):
-            clip_bcthw = torch.empty(2, len(clip.mean), clip.frames, *clip.height_width)
-            audio_bcn = torch.empty(2, entry.audio.channels, entry.audio.samples) if entry.audio else None
-            known = {"clip_bcthw": clip_bcthw, "audio_bcn": audio_bcn}
-            build(listed, {}, provided).train()(*(known[key] for key in entry.inputs))
+            subject.network().train()(*(tensor.to("meta") for tensor in subject.example()))
     except Exception:  # too small is said in as many ways as there are models
         return False
     return True
+
+
+def _tested(name: str) -> ModelConformance:
+    """The checks that the tests have for a model.
+
+    Raises:
+        LookupError: they have none.
+    """
+    for path in sorted((ROOT / "tests" / "plugins").rglob("test_*conformance.py")):
+        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        for checks in vars(module).values():
+            if (
+                isinstance(checks, type)
+                and issubclass(checks, ModelConformance)
+                and getattr(checks, "name", "") == name
+            ):
+                return checks()
+    raise LookupError(f"no test says what {name} takes")
 
 
 def _run(check: str, subject: ModelConformance) -> None:

@@ -50,15 +50,17 @@ class NetworkConformance(ComponentConformance):
 
     def example(self, batch: int = 2) -> tuple[Tensor, ...]:
         """Normalised inputs, in the order the model takes them; override it for others than clips and sound."""
-        specs = self.specs
         with seeded(1):
-            made = {
-                "clip_bcthw": lambda: torch.randn(
-                    batch, len(specs["clip"].mean), specs["clip"].frames, *specs["clip"].height_width
-                ),
-                "audio_bcn": lambda: torch.randn(batch, specs["audio"].channels, specs["audio"].samples),
-            }
-            return tuple(made[name]() for name in self.entry.inputs)
+            return tuple(self._input(name, batch) for name in self.entry.inputs)
+
+    def _input(self, name: str, batch: int) -> Tensor:
+        """Random numbers in the shape that the specs say: `..._bcthw` is shown as the clip is."""
+        clip, audio = self.specs["clip"], self.specs["audio"]
+        if name.endswith("_bcthw") and clip is not None:
+            return torch.randn(batch, len(clip.mean), clip.frames, *clip.height_width)
+        if name == "audio_bcn" and audio is not None:
+            return torch.randn(batch, audio.channels, audio.samples)
+        raise AssertionError(f"{self.name} takes {name}, whose shape no spec says: override example()")
 
     def skip_limit(self, check: str) -> None:
         """Skip, and say why, what the entry's `limits` declare the model cannot do."""
