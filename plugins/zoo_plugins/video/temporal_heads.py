@@ -42,7 +42,7 @@ class TemporalAttentionPooling(nn.Module):
     def forward(self, features_btd: Tensor) -> Tensor:
         """Features of frames (B, T, D) to those of clips (B, W)."""
         keys_btw = self.norm(self.project(features_btd))
-        query_b1w = self.query.expand(keys_btw.shape[0], -1, -1)
+        query_b1w = self.query.repeat(keys_btw.shape[0], 1, 1)
         pooled_b1w: Tensor = self.attention(query_b1w, keys_btw, keys_btw, need_weights=False)[0]
         return pooled_b1w[:, 0]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from tests.plugins.models.parity import randomised
 from zoo.build import build
 from zoo.testing import ModelConformance
 
@@ -17,6 +18,10 @@ class SmallBackbone(ModelConformance):
     clip: ClassVar = {"frames": 3, "size": 64}
     output = (2, 5)
 
+    def network(self, seed: int = 0, **params: Any) -> nn.Module:
+        """timm begins with residual branches that say nothing: their last norm scales by zero."""
+        return randomised(super().network(seed, **params))
+
     def test_has_as_many_parameters_as_it_declares(self) -> None:
         entry = self.entry
         with torch.device("meta"):
@@ -26,7 +31,7 @@ class SmallBackbone(ModelConformance):
 
 class TestInceptionI3dRgb(ModelConformance):
     name = "video/inception_i3d_rgb"
-    clip: ClassVar = {"frames": 16, "size": 64}
+    clip: ClassVar = {"frames": 8, "size": 32}
     output = (2, 5)
 
 
@@ -34,7 +39,7 @@ class TestInceptionI3dFlow(TestInceptionI3dRgb):
     name = "video/inception_i3d_flow"
 
     def example(self, batch: int = 2) -> tuple[Tensor, ...]:
-        return (torch.randn(batch, 2, 16, 64, 64, generator=torch.Generator().manual_seed(1)),)
+        return (torch.randn(batch, 2, 8, 32, 32, generator=torch.Generator().manual_seed(1)),)
 
 
 class TestTsn(SmallBackbone):
