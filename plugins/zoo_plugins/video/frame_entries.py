@@ -35,12 +35,12 @@ def _mmaction2(config: str, suffix: str, top1: float, top5: float, protocol: str
     )
 
 
-def _imagenet(reference: str) -> Weights:
-    """The image weights of a backbone, as timm has them."""
+def _imagenet(reference: str, labels: int | None = 1000) -> Weights:
+    """The image weights of a backbone, as timm has them; without labels where the classifier cannot be kept."""
     return Weights(
         tag=reference.partition(".")[2],
         source=f"hf://timm/{reference}",
-        labels=1000,
+        labels=labels,
         licence="apache-2.0",
         convert="timm",
     )
@@ -63,6 +63,7 @@ def _frames(name: str, **fields: Any) -> Model:
         name,
         builder=f"{_FRAMES}:{name}",
         clip=_CLIP,
+        weights=(_imagenet("resnet50.a1_in1k", labels=None),),
         licence="apache-2.0",
         layouts={"timm": _LAYOUTS["timm"]},
         **fields,

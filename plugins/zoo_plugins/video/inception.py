@@ -6,7 +6,7 @@ names are those of the published PyTorch port (piergiaj/pytorch-i3d), which has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated
 
 import torch
@@ -208,16 +208,3 @@ def inception_i3d(
         dropout: probability before the last layer.
     """
     return InceptionI3D(num_classes, in_channels, dropout)
-
-
-def of_published_port(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Weights of the published port, which has our names for everything.
-
-    Its files are older than the counters of batch norm (PyTorch 0.4.1), which PyTorch itself does without.
-
-    Args:
-        state: as published.
-        network: the module it is meant for.
-    """
-    own = network.state_dict()
-    return {key: value for key, value in own.items() if key.endswith("num_batches_tracked")} | dict(state)

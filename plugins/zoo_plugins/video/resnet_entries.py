@@ -63,8 +63,16 @@ ENTRIES: tuple[Model, ...] = (
         parameters=28_043_472,
         gmacs=37.106,
         source="Carreira and Zisserman 2017, https://arxiv.org/abs/1705.07750",
-        layouts={**_PYTORCHVIDEO, "mmaction2": f"{_LAYOUTS}.mmaction2:mmaction2_i3d"},
+        layouts=_PYTORCHVIDEO,
         weights=(kinetics400("I3D_8x8_R50", 73.27, 90.70),),
+    ),
+    _model(
+        "i3d_r50_32x2",
+        summary="The same with a stem that makes 8 frames of 32, as mmaction2 has it.",
+        clip=_32X2,
+        parameters=28_043_472,
+        source="Carreira and Zisserman 2017, https://arxiv.org/abs/1705.07750",
+        layouts={"mmaction2": f"{_LAYOUTS}.mmaction2:mmaction2"},
     ),
     _model(
         "csn_r101",

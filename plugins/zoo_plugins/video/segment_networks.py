@@ -127,13 +127,16 @@ def tsm(
 
 
 def of_image_weights(state: Mapping[str, Tensor], network: FrameEncoder) -> dict[str, Tensor]:
-    """Weights of an image classifier of timm, in the keys of either network.
+    """Weights of an image classifier of timm, in the keys of a network over frames.
 
     Args:
         state: as timm publishes it.
         network: the module it is meant for.
 
     Returns:
-        `backbone.*`, and `head.*` where timm's classifier is one linear layer.
+        `backbone.*`, and `head.*` where timm's classifier is one linear layer and the network only averages over time:
+        behind something that learns there, another one is needed.
     """
-    return with_shifted_names(of_frame_encoder(state, network), network)
+    weights = with_shifted_names(of_frame_encoder(state, network), network)
+    learns = any(True for _ in network.temporal.parameters())
+    return {key: value for key, value in weights.items() if not (learns and key.startswith("head."))}

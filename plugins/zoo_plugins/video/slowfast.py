@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_plugins.video.clip_limits import check_clip, check_clip_spec
-from zoo_plugins.video.convolution import Size3
+from zoo_plugins.video.convolution import Size3, convolution, on_cpu_in
 from zoo_plugins.video.drop_path import linear_rates
 from zoo_plugins.video.head import PooledHead
 from zoo_plugins.video.initialise import initialise
@@ -72,7 +72,7 @@ class Fusion(nn.Module):
     def __init__(self, channels: int, kernel: int, alpha: int) -> None:
         super().__init__()
         widened = _FUSED * channels
-        self.conv = nn.Conv3d(channels, widened, (kernel, 1, 1), (alpha, 1, 1), (kernel // 2, 0, 0), bias=False)
+        self.conv = convolution(channels, widened, (kernel, 1, 1), (alpha, 1, 1))
         self.norm = nn.BatchNorm3d(widened)
         self.act = nn.ReLU(inplace=True)
 
@@ -172,6 +172,7 @@ class SlowFast(nn.Module):
         check_clip(self.name, clip_bcthw, frames=self.alpha, size=32, multiple=self.alpha)
         moments = slow_frames(clip_bcthw.shape[2], self.alpha)
         slow, fast = self.stem(torch.stack([clip_bcthw[:, :, moment] for moment in moments], 2), clip_bcthw)
+        slow, fast = on_cpu_in(torch.contiguous_format, slow), on_cpu_in(torch.channels_last_3d, fast)
         yield slow, fast
         for _, stage in self._bodies():
             slow, fast = stage(slow, fast)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import nn
 
 from zoo_plugins.video.clip_limits import check_clip_spec
-from zoo_plugins.video.convolution import DepthwiseConv3d, Size3
+from zoo_plugins.video.convolution import Size3
 from zoo_plugins.video.drop_path import linear_rates
 from zoo_plugins.video.head import ProjectedHead
-from zoo_plugins.video.resnet import Channels, Classes, Rate, VideoResNet
+from zoo_plugins.video.resnet import Channels, Classes, Rate, VideoResNet, depthwise
 from zoo_plugins.video.squeeze_excite import SqueezeExcite
 from zoo_plugins.video.stage import Bottleneck, ResidualStage
 from zoo_plugins.video.stem import separable_stem
@@ -83,7 +84,7 @@ def x3d(
             dropout=dropout,
         ),
         [(_STEM, (1, 2, 2)), *((channels, (1, 4 << stage, 4 << stage)) for stage, channels in enumerate(_STAGES))],
-        channels_last=True,
+        memory_format=torch.channels_last_3d,
     )  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def _stage(number: int, rates: list[float]) -> ResidualStage:
             Bottleneck(
                 entering,
                 channels,
-                conv_b=DepthwiseConv3d(inner, (3, 3, 3), stride),
+                conv_b=depthwise(inner, stride),
                 inner_channels=inner,
                 stride=stride,
                 excite=SqueezeExcite(inner, _SQUEEZED[number]) if index % 2 == 0 else None,

@@ -42,7 +42,7 @@ _CSN_EPS = 1e-3
 
 
 def mmaction2(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """The state dict of mmaction2's SlowOnly and X3D under our names.
+    """The state dict of mmaction2's SlowOnly, I3D and X3D under our names.
 
     Args:
         state: `state_dict` of its files.
@@ -53,16 +53,6 @@ def mmaction2(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tenso
     if post in result and result[post].ndim == 2:  # a linear layer there, a 1x1x1 convolution here
         result[post] = result[post][:, :, None, None, None]
     return with_counters(without_shortcut_norms(result, module), module)
-
-
-def mmaction2_i3d(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """The same for its I3D, which halves time in the first convolution and the first pooling."""
-    warnings.warn(
-        "mmaction2's I3D halves the number of frames twice before its first stage, this one does not: give it a "
-        "quarter of the frames (data.clip: 8 frames of stride 8 for 32 of stride 2), and expect to fine-tune",
-        stacklevel=2,
-    )
-    return mmaction2(state, module)
 
 
 def mmaction2_csn(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:

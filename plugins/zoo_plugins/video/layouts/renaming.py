@@ -62,9 +62,10 @@ def without_shortcut_norms(state: dict[str, Tensor], module: nn.Module, eps: flo
             convolution: state[convolution] * scale[:, None, None, None, None],
             bias: state[bias] + norm["bias"] - norm["running_mean"] * scale,
         }
-        state = {name: value for name, value in state.items() if not name.startswith(f"{block}shortcut_norm.")} | folded
+        kept = {name: value for name, value in state.items() if not name.startswith(f"{block}shortcut_norm.")}
+        state = kept | folded
         warnings.warn(
-            f"{block}shortcut_norm was put into the layers beside it: the same answers, but training goes on without it",
+            f"{block}shortcut_norm went into the layers beside it: same answers, but training goes on without it",
             stacklevel=2,
         )
     return state
