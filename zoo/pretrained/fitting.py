@@ -75,7 +75,9 @@ def fitted(module: nn.Module, published: Published, listed: Listed, weights: Wei
     own = module.state_dict()
     state = {**state, **dict(_folded(state, own, module, listed.name))}
     wrong = differences(own, state)
-    skipped = _classifier(own, state, wrong, may_lack=convert is not None)
+    skipped = _classifier(own, state, wrong, may_lack=convert is not None) or (
+        _new_head(module, state, wrong) if convert is not None else ()
+    )
     if wrong and not skipped:
         where = weights.source if weights else published.uri
         raise misfit(listed.name, wrong.values(), where, owners_in_words(published.state, published.uri))
@@ -121,7 +123,7 @@ def refuse_random_classifier(module: nn.Module, loaded: LoadedWeights | None) ->
         ArtefactError: it did not; says both numbers of classes.
     """
     if loaded and loaded.skipped:
-        classes = len(module.state_dict()[loaded.skipped[0]])
+        classes = len(module.state_dict()[loaded.skipped[-1]])
         raise ArtefactError(
             f"the weights are {meant_for(loaded.classes)}, the data has {classes}: "
             f"{', '.join(loaded.skipped)} would be random, and this recipe trains nothing",
@@ -176,3 +178,11 @@ def _classifier(
         return tuple(last)
     same = all(key in state and state[key].ndim and state[key].shape[1:] == own[key].shape[1:] for key in last)
     return tuple(last) if same else ()
+
+
+def _new_head(module: nn.Module, state: Mapping[str, Tensor], wrong: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys that differ, if the weights have none of them and all are of the head: what comes after a backbone."""
+    if not isinstance(module, StagedNetwork) or any(key in state for key in wrong):
+        return ()
+    parts = [part for layer in module.stages()[-1].layers for part in layer]
+    return tuple(wrong) if all(any(f"{key}.".startswith(f"{part}.") for part in parts) for key in wrong) else ()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import timm
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo.pretrained.fitting import fitted
+from zoo.pretrained.state_dicts import Published
 from zoo_plugins.video.frame_models import (
     frame_attention,
     frame_conv1d,
@@ -22,7 +25,8 @@ from zoo_plugins.video.temporal_heads import (
     TemporalConvolutions,
     TemporalTransformer,
 )
-from zoo_registry import ClipSpec
+from zoo_registry import ClipSpec, Weights
+from zoo_registry.catalog import catalog
 from zoo_registry.errors import ParameterError
 
 RESNET50 = 23_508_032
@@ -226,3 +230,19 @@ def test_every_head_is_exported_for_any_number_of_clips(builder):
     exported = torch.export.export(network, (clip_bcthw,), dynamic_shapes=({0: clips},))
     with torch.no_grad():
         torch.testing.assert_close(exported.module()(clip_bcthw[:1]), network(clip_bcthw[:1]))
+
+
+def test_a_head_over_time_starts_from_random_values_behind_published_image_weights():
+    image = timm.create_model("test_resnet", num_classes=1000).eval()
+    listed = catalog().resolve("model", "video/frame_attention")
+    network = frame_attention(num_classes=5, backbone="test_resnet", width=8, heads=2)
+    before = network.temporal.query.clone()
+    timm_weights = Weights(tag="image", source="https://example.org/image.safetensors", labels=1000, convert="timm")
+    published = Published(image.state_dict(), timm_weights.source, "")
+    fit = fitted(network, published, listed, timm_weights)
+    network.load_state_dict(fit.state, strict=False)
+    assert {key.partition(".")[0] for key in fit.loaded.skipped} == {"temporal", "head"}
+    assert torch.equal(network.temporal.query, before)
+    for key, value in image.state_dict().items():
+        if key in network.backbone.state_dict():
+            assert torch.equal(network.backbone.state_dict()[key], value)
