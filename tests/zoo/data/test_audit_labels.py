@@ -32,7 +32,9 @@ def noisy(samples: int = 120) -> tuple[np.ndarray, np.ndarray]:
 def test_findings_are_the_issues_of_cleanlab_in_its_order() -> None:
     given_n, probabilities_nk = noisy()
     places = [Place("train", row, f"{row}.mp4", f"{row}.mp4") for row in range(len(given_n))]
-    findings = list(label_findings(places, given_n, probabilities_nk, CLASSES))
+    findings = [
+        finding for finding in label_findings(places, given_n, probabilities_nk, CLASSES) if finding.kind == "label"
+    ]
     expected = cleanlab.find_label_issues(given_n, probabilities_nk, return_indices_ranked_by="self_confidence")
     assert len(expected) > 5
     assert [finding.places[0].index for finding in findings] == expected.tolist()
@@ -64,6 +66,20 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = folder / "recipe.yaml"
     recipe.write_text("zoo: 1\ntask: classification\nmodel: cnn3d\ndata: {val: motions}\nrun: {epochs: 0}\n")
     return run(recipe, ["data.val.params.count=6"], out=folder / "run", quiet=True).folder
+
+
+def test_every_other_label_that_is_not_the_likeliest_class_is_a_note_the_largest_difference_first() -> None:
+    given_n, probabilities_nk = noisy()
+    places = [Place("train", row, f"{row}.mp4", f"{row}.mp4") for row in range(len(given_n))]
+    findings = list(label_findings(places, given_n, probabilities_nk, CLASSES))
+    disagreeing = {row for row, likeliest in enumerate(probabilities_nk.argmax(axis=1)) if likeliest != given_n[row]}
+    likely = {finding.places[0].index for finding in findings if finding.kind == "label"}
+    doubts = [finding for finding in findings if finding.kind == "doubt"]
+    assert {finding.places[0].index for finding in doubts} == disagreeing - likely
+    assert len(doubts) > 1
+    margins = [finding.evidence["suggested_confidence"] - finding.evidence["given_confidence"] for finding in doubts]
+    assert margins == sorted(margins, reverse=True)
+    assert {finding.severity for finding in doubts} == {"note"}
 
 
 @pytest.fixture(scope="module")

@@ -66,9 +66,15 @@ KINDS: Mapping[str, Kind] = {
             "warning",
             "A stride counts frames: `data.clip.fps` resamples all films by time.",
         ),
-        Kind("label", "Doubtful labels", "warning", "Look at them first: the likeliest mistakes come first."),
+        Kind("label", "Labels that are likely wrong", "warning", "The likeliest mistakes come first."),
         Kind(
             "missing_class", "Classes without films", "warning", "What no film shows is not learned, or not measured."
+        ),
+        Kind(
+            "doubt",
+            "Labels that the judge would not give",
+            "note",
+            "Some are wrong, of others the judge is: look at the first.",
         ),
         Kind("imbalance", "Uneven classes", "note", "A macro-averaged measure says more than accuracy here."),
         Kind("partly_black", "Black in parts", "note", "Clips from these times show nothing."),

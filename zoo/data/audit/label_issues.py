@@ -48,15 +48,32 @@ def find_label_issues(given_n: np.ndarray, probabilities_nk: np.ndarray) -> list
     rows = _extra("cleanlab.filter").find_label_issues(
         given_n, probabilities_nk, return_indices_ranked_by="self_confidence", n_jobs=1
     )
-    return [
-        LabelIssue(
-            row=int(row),
-            suggested=int(probabilities_nk[row].argmax()),
-            given_confidence=float(probabilities_nk[row, given_n[row]]),
-            suggested_confidence=float(probabilities_nk[row].max()),
-        )
-        for row in rows
-    ]
+    return [_issue(int(row), given_n, probabilities_nk) for row in rows]
+
+
+def find_disagreements(given_n: np.ndarray, probabilities_nk: np.ndarray) -> list[LabelIssue]:
+    """Which labels are not the likeliest class, the largest difference first: more of the wrong ones, and more others.
+
+    Args:
+        given_n: int (N,), the class of every sample.
+        probabilities_nk: (N, K), what a model that was not trained on the sample makes of it.
+
+    Example:
+        >>> [issue.row for issue in find_disagreements(np.array([0, 0, 1]), np.array([[0.4, 0.6], [1, 0], [0.9, 0.1]]))]
+        [2, 0]
+    """
+    rows = np.flatnonzero(probabilities_nk.argmax(axis=1) != given_n)
+    issues = [_issue(int(row), given_n, probabilities_nk) for row in rows]
+    return sorted(issues, key=lambda issue: issue.given_confidence - issue.suggested_confidence)
+
+
+def _issue(row: int, given_n: np.ndarray, probabilities_nk: np.ndarray) -> LabelIssue:
+    return LabelIssue(
+        row,
+        suggested=int(probabilities_nk[row].argmax()),
+        given_confidence=float(probabilities_nk[row, given_n[row]]),
+        suggested_confidence=float(probabilities_nk[row].max()),
+    )
 
 
 def out_of_fold_probabilities(features_nd: np.ndarray, given_n: np.ndarray, groups_n: np.ndarray) -> np.ndarray:
@@ -93,8 +110,25 @@ def out_of_fold_probabilities(features_nd: np.ndarray, given_n: np.ndarray, grou
 def label_findings(
     places: Sequence[Place], given_n: np.ndarray, probabilities_nk: np.ndarray, labels: Sequence[str]
 ) -> Iterator[Finding]:
-    """The issues as findings; `places` are in the order of the rows."""
-    for rank, issue in enumerate(find_label_issues(given_n, probabilities_nk), start=1):
+    """Labels that are likely wrong, then others that the judge would not have given.
+
+    Args:
+        places: of the samples, in the order of the rows.
+        given_n: int (N,), the class of every sample.
+        probabilities_nk: (N, K).
+        labels: names of the K classes.
+    """
+    issues = find_label_issues(given_n, probabilities_nk)
+    known = {issue.row for issue in issues}
+    others = [issue for issue in find_disagreements(given_n, probabilities_nk) if issue.row not in known]
+    yield from _findings("label", issues, places, given_n, labels)
+    yield from _findings("doubt", others, places, given_n, labels)
+
+
+def _findings(
+    kind: str, issues: Sequence[LabelIssue], places: Sequence[Place], given_n: np.ndarray, labels: Sequence[str]
+) -> Iterator[Finding]:
+    for rank, issue in enumerate(issues, start=1):
         place = places[issue.row]
         given, suggested = labels[given_n[issue.row]], labels[issue.suggested]
         message = f"{place.key} is labelled {given} ({issue.given_confidence:.0%})"
@@ -106,7 +140,7 @@ def label_findings(
             "given_confidence": round(issue.given_confidence, 4),
             "suggested_confidence": round(issue.suggested_confidence, 4),
         }
-        yield Finding("label", message, (place,), evidence)
+        yield Finding(kind, message, (place,), evidence)
 
 
 def check_extra() -> None:

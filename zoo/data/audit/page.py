@@ -152,7 +152,7 @@ def _message(finding: Finding) -> str:
     if finding.kind in ("leak", "duplicate", "overlap"):
         seconds = finding.evidence.get("seconds", 0)
         return str(finding.evidence.get("how", "")).capitalize() + (f", {seconds:.1f} s" if seconds >= 0.1 else "")
-    if finding.kind == "label":
+    if finding.kind in ("label", "doubt"):
         given, suggested = finding.evidence["given"], finding.evidence["suggested"]
         return f"labelled {given}, looks like {suggested}"
     return finding.message
