@@ -13,7 +13,8 @@ from torch.nn.functional import interpolate
 from torchvision.models.video import MViT
 from torchvision.models.video.mvit import MSBlockConfig
 
-from zoo_plugins.torchvision.staged import Checkpointed, for_channels
+from zoo_plugins.chain import Checkpointed
+from zoo_plugins.torchvision.for_channels import for_channels
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Stage
@@ -84,7 +85,7 @@ class StagedMViT(Checkpointed, MViT):
         """Clips (B, C, T, H, W) to normalised tokens (B, 1 + N, C'), the class token first."""
         tokens_bnc, grid = self._stem(clip_bcthw)
         for block in self.blocks:
-            tokens_bnc, grid = self.through(block, tokens_bnc, grid)
+            tokens_bnc, grid = self.through(block, tokens_bnc, grid, parts=(block,))
         features: Tensor = self.norm(tokens_bnc)
         return features
 
@@ -94,7 +95,8 @@ class StagedMViT(Checkpointed, MViT):
         maps = [_as_map(tokens_bnc, grid)]
         for stage in self.stages()[1:-1]:
             for layer in stage.layers:
-                tokens_bnc, grid = self.through(self.get_submodule(layer[0]), tokens_bnc, grid)
+                block = self.get_submodule(layer[0])
+                tokens_bnc, grid = self.through(block, tokens_bnc, grid, parts=(block,))
             maps.append(_as_map(tokens_bnc, grid))
         maps[-1] = _as_map(self.norm(tokens_bnc), grid)
         return maps

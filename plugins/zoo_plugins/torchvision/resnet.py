@@ -15,7 +15,8 @@ from torchvision.models.video.resnet import (
     R2Plus1dStem,
 )
 
-from zoo_plugins.torchvision.staged import Chain, for_channels
+from zoo_plugins.chain import Chain
+from zoo_plugins.torchvision.for_channels import for_channels
 from zoo_registry import Provided, Range
 from zoo_registry.protocols import Stage
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from torch import Tensor, nn
 from torchvision.models.video import S3D
 
-from zoo_plugins.torchvision.staged import Chain, for_channels
+from zoo_plugins.chain import Chain
+from zoo_plugins.torchvision.for_channels import for_channels
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Stage

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models.video import SwinTransformer3d
 from torchvision.models.video.swin_transformer import PatchEmbed3d
 
-from zoo_plugins.torchvision.staged import Chain
+from zoo_plugins.chain import Chain
 from zoo_registry import Provided, Range
 from zoo_registry.protocols import Stage
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_plugins.video.checkpointing import checkpointed
+from zoo_plugins.checkpointing import checkpointed
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.protocols import Stage
 
@@ -187,7 +187,7 @@ class InceptionI3D(nn.Module):
         for stage in stages:
             for name in _STAGES[stage]:
                 layer = self.get_submodule(name)
-                x = checkpointed(layer, x) if self.grad_checkpointing and self.training else layer(x)
+                x = checkpointed(layer, x, parts=(layer,)) if self.grad_checkpointing and self.training else layer(x)
             maps.append(x)
         return maps
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_plugins.video.checkpointing import checkpointed
+from zoo_plugins.checkpointing import checkpointed
 from zoo_plugins.video.convolution import Size3, convolution
 from zoo_plugins.video.drop_path import DropPath
 
@@ -86,7 +86,10 @@ class ResidualStage(nn.Sequential):
         if self.temporal_pool > 1:
             features = F.max_pool3d(features, (self.temporal_pool, 1, 1))
         for block in self:
-            features = checkpointed(block, features) if self.grad_checkpointing and self.training else block(features)
+            if self.grad_checkpointing and self.training:
+                features = checkpointed(block, features, parts=(block,))
+            else:
+                features = block(features)
         return features
 
 

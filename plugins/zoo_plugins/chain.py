@@ -1,13 +1,13 @@
-"""What torchvision's networks lack: stages, features and checkpointing, by methods alone."""
+"""Stages, features and checkpointing for networks that run layer after layer, by methods alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from zoo_plugins.checkpointing import checkpointed
 from zoo_registry.protocols import Stage
 
 
@@ -20,10 +20,10 @@ class Checkpointed(nn.Module):
         """In training keep only what enters each layer and compute the rest again in the backward pass."""
         self.grad_checkpointing = enable
 
-    def through(self, layer: Any, *inputs: Any) -> Any:
-        """What `layer(*inputs)` gives, checkpointed where that is on."""
+    def through(self, layer: Callable[..., Any], *inputs: Any, parts: Sequence[nn.Module]) -> Any:
+        """What `layer(*inputs)`, which runs these parts, gives; checkpointed where that is on."""
         if self.grad_checkpointing and self.training:
-            return checkpoint(layer, *inputs, use_reentrant=False)
+            return checkpointed(layer, *inputs, parts=parts)
         return layer(*inputs)
 
 
@@ -66,24 +66,12 @@ class Chain(Checkpointed):
 
     def _run(self, stage: Stage, output: Tensor) -> Tensor:
         for layer in stage.layers:
-            output = self.through(self._layer, layer, output)
-        return output
-
-    def _layer(self, names: tuple[str, ...], output: Tensor) -> Tensor:
-        for name in names:
-            output = self.get_submodule(name)(output)
+            parts = [self.get_submodule(name) for name in layer]
+            output = self.through(_in_turn, parts, output, parts=parts)
         return output
 
 
-def for_channels(convolution: nn.Conv3d, in_channels: int) -> nn.Conv3d:
-    """A first convolution for clips of `in_channels`; the same one where it already is, else fresh and random."""
-    if convolution.in_channels == in_channels:
-        return convolution
-    return nn.Conv3d(
-        in_channels,
-        convolution.out_channels,
-        convolution.kernel_size,  # type: ignore[arg-type]
-        convolution.stride,  # type: ignore[arg-type]
-        convolution.padding,  # type: ignore[arg-type]
-        bias=convolution.bias is not None,
-    )
+def _in_turn(parts: Sequence[nn.Module], output: Tensor) -> Tensor:
+    for part in parts:
+        output = part(output)
+    return output
