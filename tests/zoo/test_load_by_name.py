@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import video
 
 import zoo
+from zoo.build import build
+from zoo.pretrained import load_weights
 from zoo_registry import Weights
-from zoo_registry.catalog import Listed
+from zoo_registry.catalog import Listed, catalog
 from zoo_registry.errors import ArtefactError, ParameterError, PluginError, UnknownName
 
 
@@ -142,6 +145,25 @@ def test_a_parameter_that_the_builder_does_not_take_is_refused() -> None:
 def test_a_network_has_at_least_one_class(classes: int) -> None:
     with pytest.raises(ParameterError, match=f"num_classes.*{classes}"):
         zoo.load("torchvision/r3d_18", pretrained=False, num_classes=classes)
+
+
+def test_weights_by_path_are_read_in_any_layout_of_the_model(tmp_path: Path) -> None:
+    image = timm.create_model("resnet18", pretrained=False, num_classes=1000).eval()
+    save_file(image.state_dict(), tmp_path / "model.safetensors")
+    listed = catalog().resolve("model", "video/tsn")
+    network = build(listed, {"backbone": "resnet18"}, {"num_classes": 7, "clip": listed.model.clip}).eval()
+    loaded = load_weights(network, f"file:{tmp_path}", listed=listed)
+    assert loaded.classes == 1000
+    frames_bchw = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        maps = network.forward_pyramid(frames_bchw[:, :, None])
+        torch.testing.assert_close(maps[-1][:, :, 0], image.forward_features(frames_bchw), rtol=1e-4, atol=1e-4)
+
+
+def test_weights_that_a_converter_cannot_read_are_refused(publish: Any) -> None:
+    publish({"weight": torch.zeros(3)}, convert="operator:add")
+    with pytest.raises(ArtefactError, match="cannot read these weights as operator:add: TypeError"):
+        zoo.load("torchvision/r3d_18.k400")
 
 
 # ------------------------------------------------------------------------------------------------------------- labels

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zoo.artefact.weights import differences, misfit
 from zoo.pretrained.owners import owners_in_words
-from zoo_registry.errors import ArtefactError, Location, PluginError
+from zoo_registry.errors import ArtefactError, Location, PluginError, ZooError
 from zoo_registry.protocols import StagedNetwork
 
 if TYPE_CHECKING:
@@ -64,14 +64,40 @@ def fitted(module: nn.Module, published: Published, listed: Listed, weights: Wei
     Args:
         module: built by the entry's builder.
         published: what was read.
-        listed: the entry, for words.
-        weights: the record of the tag, None for weights that were given by path or URI.
+        listed: the entry, for its layouts and for words.
+        weights: the record of the tag. None for weights that were given by path or URI: they have the module's own keys
+            or are written in one of the model's layouts.
 
     Raises:
         ArtefactError: keys that are missing, unknown or have another shape; says whose they are where that is known.
     """
-    convert = converter(listed, weights.convert) if weights and weights.convert else None
-    state = converted(published.state, module, convert)
+    if weights is not None:
+        attempts = [_attempt(module, published, listed, weights.convert)]
+    else:
+        attempts = [_attempt(module, published, listed, None)]
+        if isinstance(attempts[0], dict):
+            attempts += [_attempt_quietly(module, published, listed, layout) for layout in listed.model.layouts]
+    for attempt in attempts:
+        if isinstance(attempt, Fitted):
+            return attempt
+    wrong = min((attempt for attempt in attempts if isinstance(attempt, dict)), key=len)
+    where = weights.source if weights else published.uri
+    raise misfit(listed.name, wrong.values(), where, owners_in_words(published.state, published.uri))
+
+
+def _attempt(module: nn.Module, published: Published, listed: Listed, convert: str | None) -> Fitted | dict[str, str]:
+    """The weights read in one way; what differs, by key, where they do not fit."""
+    change = converter(listed, convert) if convert else None
+    try:
+        state = converted(published.state, module, change)
+    except ZooError:
+        raise
+    except Exception as error:  # a plugin's converter may raise anything when it is given what it does not know
+        raise ArtefactError(
+            f"{listed.name} cannot read these weights as {convert}: {type(error).__name__}: {error}",
+            where=Location(published.uri),
+            hint=owners_in_words(published.state, published.uri),
+        ) from error
     own = module.state_dict()
     state = {**state, **dict(_folded(state, own, module, listed.name))}
     wrong = differences(own, state)
@@ -79,11 +105,26 @@ def fitted(module: nn.Module, published: Published, listed: Listed, weights: Wei
         _new_head(module, state, wrong) if convert is not None else ()
     )
     if wrong and not skipped:
-        where = weights.source if weights else published.uri
-        raise misfit(listed.name, wrong.values(), where, owners_in_words(published.state, published.uri))
+        return wrong
     classes = next((len(state[key]) for key in skipped if key in state), None)
     fits = {key: value.to(own[key].dtype) for key, value in state.items() if key not in skipped}
     return Fitted(fits, LoadedWeights(published.uri, published.sha256, skipped, classes))
+
+
+def _attempt_quietly(
+    module: nn.Module, published: Published, listed: Listed, layout: str
+) -> Fitted | dict[str, str] | None:
+    """The same of a layout that may not be the right one: its converter is heard only where it is."""
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            attempt = _attempt(module, published, listed, layout)
+    except Exception:  # a converter that was given another project's keys may raise anything
+        return None
+    if isinstance(attempt, Fitted):
+        for warning in said:
+            warnings.warn(warning.message, stacklevel=4)
+    return attempt
 
 
 def converted(state: Mapping[str, Tensor], module: nn.Module, convert: Convert | None) -> dict[str, Tensor]:
