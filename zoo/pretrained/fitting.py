@@ -71,12 +71,10 @@ def fitted(module: nn.Module, published: Published, listed: Listed, weights: Wei
     Raises:
         ArtefactError: keys that are missing, unknown or have another shape; says whose they are where that is known.
     """
-    if weights is not None:
-        attempts = [_attempt(module, published, listed, weights.convert)]
-    else:
-        attempts = [_attempt(module, published, listed, None)]
-        if isinstance(attempts[0], dict):
-            attempts += [_attempt_quietly(module, published, listed, layout) for layout in listed.model.layouts]
+    attempts: list[Fitted | dict[str, str] | None]
+    attempts = [_attempt(module, published, listed, weights.convert if weights else None)]
+    if weights is None and isinstance(attempts[0], dict):
+        attempts += [_attempt_quietly(module, published, listed, layout) for layout in listed.model.layouts]
     for attempt in attempts:
         if isinstance(attempt, Fitted):
             return attempt
