@@ -224,12 +224,15 @@ def _of_process(command: Sequence[str], limit: float) -> tuple[list[dict[str, An
     with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(command, stdout=printed, stderr=complaints, cwd=ROOT, start_new_session=True)
         size, since, ending = 0, time.monotonic(), ""
-        while process.poll() is None:
-            time.sleep(0.2)
-            now = os.fstat(printed.fileno()).st_size
-            size, since = (size, since) if now == size else (now, time.monotonic())
-            if time.monotonic() - since > limit:
-                ending = f"took longer than {limit:g} s"
+        try:
+            while process.poll() is None and not ending:
+                time.sleep(0.2)
+                now = os.fstat(printed.fileno()).st_size
+                size, since = (size, since) if now == size else (now, time.monotonic())
+                if time.monotonic() - since > limit:
+                    ending = f"took longer than {limit:g} s"
+        finally:
+            if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         printed.seek(0)
@@ -334,6 +337,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.worker:
         work(options.patterns[0], options.patterns[1:])
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a check under way is ended too
     rows = known()
     names = chosen(options.patterns)
     for name in names:
