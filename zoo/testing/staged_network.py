@@ -66,6 +66,12 @@ class StagedNetworkConformance(NetworkConformance):
                 f"{stage.name} says stride {stage.stride}: a clip of {clip_thw} cannot become {shape[2:]}"
             )
 
+    def test_what_should_not_decay_are_its_parameters(self) -> None:
+        network = self.staged()
+        spared = set(getattr(network, "no_weight_decay", set)())
+        unknown = spared - {name for name, _ in network.named_parameters()}
+        assert not unknown, f"no_weight_decay() of {self.name} names {sorted(unknown)}, which it does not have"
+
     def test_gradient_checkpointing_changes_memory_alone(self) -> None:
         network, example = self.staged().train(), self.example()
         outputs, gradients, kept = _trained(network, example)

@@ -90,6 +90,12 @@ class FrameEncoder(nn.Module):
         ]
         return (*body, Stage("head", (*last.layers, *([own] if own else []), *parts, ("head",))))
 
+    def no_weight_decay(self) -> set[str]:
+        """What timm spares of the backbone, and tokens and tables of what is over time."""
+        listed = set(getattr(self.backbone, "no_weight_decay", set)())  # timm lists some that not every variant has
+        spared = (f"backbone.{name}" for name, _ in self.backbone.named_parameters() if name in listed)
+        return {*spared, *(f"temporal.{name}" for name, _ in self.temporal.named_parameters(recurse=False))}
+
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """In training compute the backbone's layers again in the backward pass.
 

@@ -81,6 +81,10 @@ class StagedMViT(Checkpointed, MViT):
             stages.append(Stage(f"stage{number}", tuple(layers), self.widths[first - 1], stride=(2, side, side)))
         return [*stages, Stage("head", (("head",),))]
 
+    def no_weight_decay(self) -> set[str]:
+        """The class token and all tables of positions."""
+        return {name for name, _ in self.named_parameters() if name.startswith("pos_encoding.") or ".rel_pos_" in name}
+
     def forward_features(self, clip_bcthw: Tensor) -> Tensor:
         """Clips (B, C, T, H, W) to normalised tokens (B, 1 + N, C'), the class token first."""
         tokens_bnc, grid = self._stem(clip_bcthw)

@@ -84,6 +84,10 @@ class StagedSwin3d(Chain, SwinTransformer3d):
             stages.append(Stage(f"stage{number + 1}", tuple(layers), self.size.width * narrower, stride))
         return [*stages, Stage("head", (("head",),))]
 
+    def no_weight_decay(self) -> set[str]:
+        """The tables of relative positions."""
+        return {name for name, _ in self.named_parameters() if name.endswith("relative_position_bias_table")}
+
     def as_map(self, layer_output: Tensor) -> Tensor:
         """Channels, which come last between the layers, in front."""
         return layer_output.permute(0, 4, 1, 2, 3)

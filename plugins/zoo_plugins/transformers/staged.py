@@ -16,6 +16,10 @@ from zoo_registry.protocols import Stage
 
 Grid = tuple[int, int, int]
 
+_TABLES_AND_TOKENS = re.compile(
+    r"(position_embeddings?|time_embeddings)(\.weight)?$|_tokens?$|_query$|class_embedding$"
+)
+
 
 @dataclass(frozen=True)
 class PositionTable:
@@ -64,6 +68,10 @@ class StagedTransformer(nn.Module):
     def position_tables(self) -> Mapping[str, PositionTable]:
         """The learnt tables of positions by their keys."""
         return {}
+
+    def no_weight_decay(self) -> set[str]:
+        """Tables of positions and learnt tokens."""
+        return {name for name, _ in self.named_parameters() if _TABLES_AND_TOKENS.search(name)}
 
     def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Converted weights with what the network wants besides."""
