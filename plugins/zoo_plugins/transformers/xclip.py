@@ -150,6 +150,7 @@ def xclip(
     """
     frames, side, _ = clip_shape("xclip_b_32", clip, _PUBLISHED, (1, 32, 32), square=True)
     config = XCLIPConfig(
+        initializer_range=0.02,  # where it is not said, the library draws fresh weights with a deviation of 1
         vision_config={
             "num_frames": frames,
             "image_size": side,
