@@ -35,7 +35,7 @@ def convolve(input: Tensor, weight: Tensor, bias: Tensor | None, stride: Size3, 
     if input.is_contiguous(memory_format=CELLS_LAST):
         if in_space and not in_time and stride[0] == 1:
             return _frame_by_frame(input, weight, bias, stride, groups)
-        if not in_space and not in_time and groups == 1 and _copies_cells():
+        if not in_space and not in_time and groups == 1:
             return _cell_by_cell(input, weight, bias, stride)
     if in_time and in_space and torch.is_grad_enabled() and weight.requires_grad:
         if torch.is_autocast_enabled("cpu"):
@@ -66,11 +66,6 @@ def _cell_by_cell(input: Tensor, weight: Tensor, bias: Tensor | None, stride: Si
         time, height, width = stride
         input = input[:, :, ::time, ::height, ::width]
     return F.linear(input.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
-
-
-def _copies_cells() -> bool:
-    """Whether torch copies the clip for kernels of one cell, and gives up `channels_last_3d`: with a single thread."""
-    return not torch.compiler.is_compiling() and torch.get_num_threads() == 1
 
 
 class _TapByTap(torch.autograd.Function):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo_plugins.video.clip_limits import check_clip, check_clip_spec
+from zoo_plugins.clip_limits import check_clip, check_clip_spec
 from zoo_plugins.video.convolution import Size3, convolution, on_cpu_in, temporal_then_spatial
 from zoo_plugins.video.drop_path import linear_rates
 from zoo_plugins.video.head import PooledHead

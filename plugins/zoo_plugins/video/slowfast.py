@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_plugins.video.clip_limits import check_clip, check_clip_spec
+from zoo_plugins.clip_limits import check_clip, check_clip_spec
 from zoo_plugins.video.convolution import Size3, convolution, on_cpu_in
 from zoo_plugins.video.drop_path import linear_rates
 from zoo_plugins.video.head import PooledHead

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from zoo_plugins.video.clip_limits import check_clip_spec
+from zoo_plugins.clip_limits import check_clip_spec
 from zoo_plugins.video.convolution import Size3
 from zoo_plugins.video.drop_path import linear_rates
 from zoo_plugins.video.head import ProjectedHead
