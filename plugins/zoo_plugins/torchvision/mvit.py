@@ -14,6 +14,7 @@ from torchvision.models.video import MViT
 from torchvision.models.video.mvit import MSBlockConfig
 
 from zoo_plugins.chain import Checkpointed
+from zoo_plugins.clip_limits import check_clip_shape
 from zoo_plugins.torchvision.for_channels import for_channels
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
@@ -64,6 +65,8 @@ class StagedMViT(Checkpointed, MViT):
             stochastic_depth_prob=drop_path,
             num_classes=num_classes,
         )
+        self.architecture = architecture
+        self.clip_shape = clip_shape
         self.widths = [block.output_channels for block in settings]
         self.conv_proj = for_channels(self.conv_proj, in_channels)
         self.head[0].inplace = False  # it would write zeros into the features, which are the caller's
@@ -115,6 +118,7 @@ class StagedMViT(Checkpointed, MViT):
         return self.forward_head(self.forward_features(clip_bcthw))
 
     def _stem(self, clip_bcthw: Tensor) -> tuple[Tensor, Grid]:
+        check_clip_shape(self.architecture, clip_bcthw, self.clip_shape)
         map_bcthw = self.conv_proj(clip_bcthw)
         return self.pos_encoding(map_bcthw.flatten(2).transpose(1, 2)), tuple(map_bcthw.shape[2:])
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 from torchvision.models.video import S3D
 
 from zoo_plugins.chain import Chain
+from zoo_plugins.clip_limits import check_clip, check_clip_spec
 from zoo_plugins.torchvision.for_channels import for_channels
 from zoo_registry import ClipSpec, Provided, Range
-from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Stage
 
-_SMALLEST = (5, 17, 17)
-"""(T, H, W) of the smallest clip that leaves a cell after the last pooling."""
+_FRAMES, _SIZE = 5, 17
+"""Of the smallest clip that leaves a cell after the last pooling."""
+
+_WINDOW = (2, 7, 7)
+"""(T, H, W) of the average that slides over the last map."""
 
 _STAGES = (
     Stage("stem", (("features.0", "features.1"),), channels=64, stride=(2, 4, 4)),
@@ -34,22 +38,16 @@ _STAGES = (
 class StagedS3D(Chain, S3D):
     """torchvision's `S3D` with stages; parameters and their names are torchvision's.
 
+    Where the last map is smaller than the window of the last pooling, the window is as large as the map.
+
     Args:
         num_classes: K.
-        window: (T, H, W) of the average that slides over the last map; at most as large as that map.
         in_channels: of the clip.
         dropout: probability before the last layer.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        window: tuple[int, int, int] = (2, 7, 7),
-        in_channels: int = 3,
-        dropout: float = 0.2,
-    ) -> None:
+    def __init__(self, num_classes: int, in_channels: int = 3, dropout: float = 0.2) -> None:
         S3D.__init__(self, num_classes=num_classes, dropout=dropout)
-        self.avgpool = nn.AvgPool3d(window, stride=1)
         first = self.features[0][0]
         first[0] = for_channels(first[0], in_channels)
 
@@ -57,9 +55,19 @@ class StagedS3D(Chain, S3D):
         """stem, stage1 to stage4, head; a stage begins with the pooling before it."""
         return _STAGES
 
+    def forward_features(self, clip_bcthw: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W) to the last map (B, 1024, T', H', W').
+
+        Raises:
+            ParameterError: nothing is left of so short or small a clip.
+        """
+        check_clip("s3d", clip_bcthw, frames=_FRAMES, size=_SIZE)
+        return super().forward_features(clip_bcthw)
+
     def forward_head(self, features: Tensor) -> Tensor:
         """From the last map (B, 1024, T', H', W') to logits (B, K)."""
-        logits_bk: Tensor = self.classifier(self.avgpool(features)).mean(dim=(2, 3, 4))
+        window = [min(size, most) for size, most in zip(features.shape[2:], _WINDOW, strict=True)]
+        logits_bk: Tensor = self.classifier(functional.avg_pool3d(features, window, stride=1)).mean(dim=(2, 3, 4))
         return logits_bk
 
 
@@ -87,20 +95,5 @@ def s3d(
     Raises:
         ParameterError: the clip is so short or small that nothing is left of it.
     """
-    if clip is None:
-        return StagedS3D(num_classes, in_channels=in_channels, dropout=dropout)
-    shape = (clip.frames, *clip.height_width)
-    if any(length < smallest for length, smallest in zip(shape, _SMALLEST, strict=True)):
-        raise ParameterError(
-            f"s3d needs at least 5 frames of 17x17, the clip has {clip.frames} of {shape[1]}x{shape[2]}",
-            hint="leave out data.clip, or take torchvision/r3d_18, which takes any clip",
-        )
-    window = (min(2, _cells(shape[0], 2)), min(7, _cells(shape[1], 4)), min(7, _cells(shape[2], 4)))
-    return StagedS3D(num_classes, window, in_channels, dropout)
-
-
-def _cells(length: int, halvings: int) -> int:
-    """Cells of the last map along a side of the clip: all halvings but the last round up."""
-    for _ in range(halvings):
-        length = -(-length // 2)
-    return length // 2
+    check_clip_spec("s3d", clip, frames=_FRAMES, size=_SIZE)
+    return StagedS3D(num_classes, in_channels, dropout)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from zoo_plugins.clip_limits import check_clip_shape
 from zoo_registry import ClipSpec
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Stage
@@ -90,6 +91,18 @@ class StagedTransformer(nn.Module):
         """Clips (B, C, T, H, W) to the tokens that enter the first block."""
         raise NotImplementedError
 
+    def checked(self, clip_bcthw: Tensor) -> Tensor:
+        """The clip, if it is one that the network was built for.
+
+        Where frames are a batch of pictures, one of twice the length would pass for two clips.
+
+        Raises:
+            ParameterError: it has another length or size.
+        """
+        frames, height, width = (count * side for count, side in zip(self.grid, self.patch, strict=True))
+        check_clip_shape(type(self).__name__, clip_bcthw, (frames, height, width))
+        return clip_bcthw
+
     def block_arguments(self) -> tuple[Any, ...]:
         """What the library's blocks want besides tokens."""
         return ()
@@ -129,11 +142,11 @@ class StagedTransformer(nn.Module):
 
     def forward_features(self, clip_bcthw: Tensor) -> Tensor:
         """Clips (B, C, T, H, W) to tokens (B, N, C)."""
-        return self.through_blocks(self.embed(clip_bcthw))
+        return self.through_blocks(self.embed(self.checked(clip_bcthw)))
 
     def forward_pyramid(self, clip_bcthw: Tensor) -> list[Tensor]:
         """Clips (B, C, T, H, W) to the map (B, C', T', H', W') after the stem and after every block."""
-        seen = [self.embed(clip_bcthw)]
+        seen = [self.embed(self.checked(clip_bcthw))]
         self.through_blocks(seen[0], seen)
         return [self.as_map(tokens) for tokens in seen]
 

@@ -118,7 +118,7 @@ class VideoMAEPretraining(StagedTransformer, VideoMAEForPreTraining):
         """
         order_bn = mask_bn.byte().argsort(dim=1, stable=True)  # visible ones first, in their order
         visible_bv, masked_bm = order_bn.tensor_split([order_bn.shape[1] - self.masked], dim=1)
-        tokens = self.through_blocks(_picked(self.embed(clip_bcthw), visible_bv))
+        tokens = self.through_blocks(_picked(self.embed(self.checked(clip_bcthw)), visible_bv))
         positions_1nd = self.position_embeddings.to(tokens)
         seen = self.encoder_to_decoder(tokens) + positions_1nd[0][visible_bv]
         return torch.cat([seen, self.mask_token + positions_1nd[0][masked_bm]], dim=1)

@@ -17,7 +17,7 @@ from zoo.artefact.weights import sha256_of
 from zoo.build import build
 from zoo.pretrained import load_weights
 from zoo_plugins.torchvision.mvit import fit_positions
-from zoo_registry import ClipSpec, Weights
+from zoo_registry import Weights
 from zoo_registry.catalog import Listed, catalog
 from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import StagedNetwork
@@ -178,25 +178,31 @@ def test_a_small_clip_of_s3d_is_pooled_as_a_whole():
 
 
 @pytest.mark.parametrize("shape", [(5, 17, 17), (14, 224, 224), (13, 223, 100), (33, 256, 320)])
-def test_the_window_of_s3d_fits_in_its_last_map(shape):
-    frames, height, width = shape
+def test_s3d_answers_clips_of_any_length_and_size(shape):
     with torch.device("meta"):
-        network = build(listed("s3d"), {}, {"num_classes": 3, "clip": ClipSpec(frames=frames, size=(height, width))})
-        network.eval()
-        assert network(torch.empty(1, 3, *shape)).shape == (1, 3)
-        last = network.forward_features(torch.empty(1, 3, *shape)).shape[2:]
-    assert tuple(network.avgpool.kernel_size) == tuple(map(min, zip(last, (2, 7, 7), strict=True)))
+        assert ours("s3d", classes=3).eval()(torch.empty(1, 3, *shape)).shape == (1, 3)
 
 
 def test_clips_of_which_s3d_leaves_nothing_are_refused():
-    with pytest.raises(ParameterError, match=r"at least 5 frames of 17x17, the clip has 4 of 224x224\n.*r3d_18"):
+    with pytest.raises(ParameterError, match=r"at least 5 frames of 17x17, the clip has 4 of 224x224\n.*other model"):
         ours("s3d", frames=4)
+    with torch.device("meta"), pytest.raises(ParameterError, match="the clip has 8 of 16x16"):
+        ours("s3d")(torch.empty(1, 3, 8, 16, 16))
 
 
 @pytest.mark.parametrize(("frames", "size"), [(15, 224), (16, 226), (16, 28)])
 def test_clips_that_a_multiscale_transformer_cannot_cut_into_patches_are_refused(frames, size):
     with pytest.raises(ParameterError, match=rf"the clip has {frames} of {size}x{size}\n.*swin3d_t"):
         ours("mvit_v2_s", frames=frames, size=size)
+
+
+@pytest.mark.parametrize("name", ["mvit_v1_b", "mvit_v2_s"])
+@pytest.mark.parametrize("shape", [(8, 224, 224), (16, 112, 112)])
+def test_a_multiscale_transformer_takes_the_clips_it_was_built_for(name, shape):
+    frames, height, width = shape
+    said = rf"{name} was built for clips of 16 frames of 224x224, this one has {frames} of {height}x{width}"
+    with torch.device("meta"), pytest.raises(ParameterError, match=said):
+        ours(name)(torch.empty(1, 3, *shape))
 
 
 def test_mvit_for_32_frames_has_as_many_parameters_as_pytorchvideo_counts():

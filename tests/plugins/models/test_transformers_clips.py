@@ -167,6 +167,18 @@ def test_a_clip_that_a_network_cannot_take_is_refused_when_it_is_built(name, cli
         built(name, clip=clip, device="meta")
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("vjepa2", "videomae_l"))])
+def test_a_clip_of_twice_the_length_is_refused_and_not_taken_for_two(name):
+    clip = listed(name).model.clip
+    network = built(name, device="meta")
+    said = f"was built for clips of {clip.frames} frames of .* this one has {2 * clip.frames} of"
+    rest = [torch.empty(1, 1568, dtype=torch.bool, device="meta")] if "pretraining" in name else []
+    with pytest.raises(ParameterError, match=said):
+        network(torch.empty(1, 3, 2 * clip.frames, *clip.height_width, device="meta"), *rest)
+    with pytest.raises(ParameterError, match=r"takes clips of shape \(B, C, T, H, W\), not \(3, 8"):
+        network.forward_pyramid(torch.empty(3, 8, *clip.height_width, device="meta"))
+
+
 @pytest.mark.parametrize("ratio", [0.001, 0.2])
 def test_a_mask_has_to_leave_something_seen_and_something_to_paint(ratio):
     with pytest.raises(ParameterError, match=r"masks \d+ of the 4 patches of a frame\n.*change mask_ratio"):

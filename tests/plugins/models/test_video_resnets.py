@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.plugins.models.parity import assert_same_answers, assert_same_training, clip_of, randomised
-from zoo_plugins.video.clip_limits import check_clip
+from zoo_plugins.clip_limits import check_clip
 from zoo_plugins.video.layouts.mmaction2 import mmaction2, mmaction2_csn
 from zoo_plugins.video.layouts.pyslowfast import pyslowfast
 from zoo_plugins.video.layouts.pytorchvideo import pytorchvideo, pytorchvideo_bgr
