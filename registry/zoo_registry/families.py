@@ -137,7 +137,7 @@ def _encode(record: Entry | Weights | ClipSpec | AudioSpec, clips: list[dict[str
     row: dict[str, Any] = {}
     for each in fields(record):
         value = getattr(record, each.name)
-        if value == each.default or (each.name in ("fixed", "metrics") and not value):
+        if value == each.default or (isinstance(value, Mapping) and not value):
             continue
         if isinstance(value, ClipSpec):
             clip = _encode(value, clips)

@@ -153,8 +153,10 @@ def test_weights_that_do_not_come_from_the_seed_are_found():
 
 def test_a_network_without_stages_is_skipped_aloud():
     for check in (name for name in vars(StagedNetworkConformance) if name.startswith("test_")):
-        with pytest.raises(pytest.skip.Exception, match=r"is no StagedNetwork|takes no (in_channels|drop_path)"):
-            getattr(with_network(Wrapped()), check)()
+        checks = with_network(Wrapped())
+        checks.network = lambda **_: Wrapped()  # type: ignore[method-assign]  # with other params too
+        with pytest.raises(pytest.skip.Exception, match=r"is no StagedNetwork|takes no drop_path"):
+            getattr(checks, check)()
 
 
 def test_a_staged_network_as_it_should_be_passes():
