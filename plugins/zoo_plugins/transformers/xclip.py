@@ -157,6 +157,6 @@ def xclip(
             "num_channels": in_channels,
             "attention_dropout": attention_dropout,
             "drop_path_rate": drop_path,
-        }
+        },
     )
     return XCLIPZeroShot(config, num_classes)
