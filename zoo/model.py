@@ -269,7 +269,7 @@ def load(
         UnknownName: no such name; the hint has the nearest ones.
         ArtefactError: weights that cannot be trusted or do not fit, or a name without published weights.
         ParameterError: `num_classes` is needed, because no published weights say it; a parameter or clip that the
-            architecture cannot take.
+            architecture cannot take; a device that this machine does not have.
         PluginError: `features_only` of a network that has no stages.
         HubError: a store that cannot be reached.
 
@@ -277,8 +277,7 @@ def load(
         >>> load("torchvision/r3d_18", pretrained=False).clip.frames    # doctest: +SKIP
         16
     """
-    if num_classes is not None and num_classes < 1:
-        raise ParameterError(f"num_classes is {num_classes}, a head has at least one output")
+    _check_options(num_classes, {"params": params, "clip": clip}, device)
     text = os.fspath(reference)
     kind = "path" if isinstance(reference, os.PathLike) else reference_kind(text)
     if kind == "name":
@@ -307,6 +306,24 @@ def load(
         )
     model = _load_from(text if kind == "uri" else f"file:{text}", device)
     return model.as_backbone() if features_only else model
+
+
+def _check_options(num_classes: object, mappings: Mapping[str, object], device: str | torch.device) -> None:
+    """What the caller can get wrong whatever is loaded, said before anything is fetched."""
+    if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
+        raise ParameterError(
+            f"num_classes is {num_classes!r}, a head has at least one output", hint="give it a whole number"
+        )
+    for name, given in mappings.items():
+        if given is not None and not isinstance(given, Mapping):
+            raise ParameterError(f"{name} is {given!r}, not a mapping from names to values")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises of what it does not have
+        raise ParameterError(
+            f"{str(device)!r} is no device of this machine: {str(error).partition(chr(10))[0]}",
+            hint="device is cpu, cuda or cuda:N",
+        ) from None
 
 
 def _load_from(uri: str, device: str | torch.device) -> ZooModel:

@@ -130,6 +130,37 @@ def test_a_pickle_with_code_in_it_is_refused_without_running_it(tmp_path: Path, 
     assert "boom" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"weight": torch.zeros(1).expand(10**13)}, "holds no state dict"),  # 40 TB, in a file of 1 kB
+        ({"weight": torch.eye(3).to_sparse()}, "holds no state dict"),
+        ({"state_dict": {}}, "holds no state dict"),
+        ([1, 2], "holds no state dict"),
+        (nn.Linear(1, 1), r"not a plain file of weights: it asks for code, torch\.nn\.modules\.linear\.Linear"),
+    ],
+)
+def test_what_is_no_state_dict_is_refused(held: Any, said: str, tmp_path: Path) -> None:
+    torch.save(held, tmp_path / "held.pth")
+    with pytest.raises(ArtefactError, match=said):
+        convert(tmp_path / "held.pth", "torchvision/mc3_18", tmp_path / "out")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", bytes(1000)])
+def test_what_is_no_pickle_is_refused(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.pth").write_bytes(data)
+    with pytest.raises(ArtefactError, match="it is damaged, or torch did not write it"):
+        convert(tmp_path / "x.pth", "torchvision/mc3_18", tmp_path / "out")
+
+
+def test_a_head_without_outputs_is_refused(tmp_path: Path) -> None:
+    state = {**network().state_dict(), "fc.weight": torch.zeros(0, 512), "fc.bias": torch.zeros(0)}
+    save_file(state, tmp_path / "x.safetensors")
+    with pytest.raises(ArtefactError, match=r"'fc\.weight' is \(0, 512\) in the file"):
+        convert(tmp_path / "x.safetensors", "torchvision/mc3_18", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_truncated_file_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
     with pytest.raises(ArtefactError, match="not a plain file of weights"):
@@ -160,6 +191,8 @@ def test_the_command_says_what_it_read_and_how_to_load_it(
         ([], 2),
         (["--out", "mc3", "--labels", "names.txt"], 0),
         (["--out", "x", "--labels", "k4"], 2),
+        (["--out", "x", "--labels", str(checkpoint)], 2),
+        (["--out", "x", "--to", "slowfast_r50", "--labels", "ssv2"], 2),
     ):
         with pytest.raises(SystemExit) as end:
             main(["convert", str(checkpoint), "--to", "mc3_18", *words])
@@ -171,4 +204,6 @@ def test_the_command_says_what_it_read_and_how_to_load_it(
     assert 'zoo.load("file:mc3")' in said.out
     assert "there is a mc3 already; say --out" in said.err
     assert "'k4' is neither a file nor a tag" in said.err
+    assert "not a file of names" in said.err
+    assert "nobody says the names of the classes of video/slowfast_r50.ssv2" in said.err
     assert zoo.load("file:mc3").labels == tuple("abcdefg")

@@ -141,10 +141,26 @@ def test_a_parameter_that_the_builder_does_not_take_is_refused() -> None:
         zoo.load("torchvision/r3d_18", pretrained=False, params={"in_channels": 0})
 
 
-@pytest.mark.parametrize("classes", [0, -3])
-def test_a_network_has_at_least_one_class(classes: int) -> None:
-    with pytest.raises(ParameterError, match=f"num_classes.*{classes}"):
+@pytest.mark.parametrize("classes", [0, -3, 2.5, True, "6"])
+def test_a_network_has_at_least_one_class(classes: Any) -> None:
+    with pytest.raises(ParameterError, match=f"num_classes is {classes!r}"):
         zoo.load("torchvision/r3d_18", pretrained=False, num_classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"clip": {"framez": 4}}, r"clip: there is no 'framez'\n  there is frames"),
+        ({"clip": {"frames": 0}}, "frames must be a whole number"),
+        ({"clip": "4"}, "clip is '4', not a mapping"),
+        ({"params": ["in_channels"]}, "params is .* not a mapping"),
+        ({"device": "gpu"}, r"'gpu' is no device of this machine: .*\n  device is cpu, cuda or cuda:N"),
+        ({"device": "cuda:99"}, "'cuda:99' is no device of this machine"),
+    ],
+)
+def test_options_that_nothing_can_be_loaded_with_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        zoo.load("torchvision/r3d_18", pretrained=False, **options)
 
 
 def test_weights_by_path_are_read_in_any_layout_of_the_model(tmp_path: Path) -> None:

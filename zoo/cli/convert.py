@@ -70,14 +70,27 @@ def _names(model: str, labels: str) -> tuple[str, ...]:
     """The lines of a file, or the names of a tag's classes."""
     from zoo.pretrained.labels import label_names
     from zoo_registry.catalog import catalog
-    from zoo_registry.errors import ArtefactError
+    from zoo_registry.errors import ArtefactError, Location
 
     path = Path(labels)
     if path.is_file():
-        return tuple(path.read_text(encoding="utf-8").splitlines())
+        try:
+            return tuple(path.read_text(encoding="utf-8").splitlines())
+        except UnicodeDecodeError as error:
+            raise ArtefactError(
+                f"not a file of names: {error.reason} in byte {error.start}",
+                where=Location(labels),
+                hint="write the names in UTF-8, a line each",
+            ) from None
     listed = catalog().resolve("model", model)
     if labels not in {weights.tag for weights in listed.model.weights}:
         raise ArtefactError(
             f"{labels!r} is neither a file nor a tag of {listed.name}", hint="write the names to a file, a line each"
         )
-    return label_names(listed, listed.weights(labels))
+    names = label_names(listed, listed.weights(labels))
+    if not names:
+        raise ArtefactError(
+            f"nobody says the names of the classes of {listed.name}.{labels}",
+            hint="write the names to a file, a line each",
+        )
+    return names

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from zoo_registry.errors import RecipeError
+from zoo_registry.errors import ParameterError, RecipeError
+from zoo_registry.names import nearest
 
 if TYPE_CHECKING:
     from zoo_registry.entries import ClipSpec
@@ -40,6 +41,12 @@ def changed_clip(
         raise RecipeError("data.clip changes the clip of a model that takes no clip", hint="remove data.clip")
     if clip is None:
         return None
+    known = [field.name for field in fields(clip)]
+    for name in changes:
+        if name not in known:
+            raise ParameterError(
+                f"clip: there is no {name!r}", hint=f"there is {', '.join(nearest(name, known) or known)}"
+            )
     return _of_channels(replace(clip, **with_resize(clip, changes)), (params or {}).get("in_channels"))
 
 

@@ -187,5 +187,5 @@ def _attempt(
         return None
     own = module.state_dict()
     last = renamed.get(next(reversed(own)))
-    found = len(last) if last is not None and last.ndim else classes
+    found = len(last) if last is not None and last.ndim and len(last) else classes
     return _Attempt(module, renamed, differences(own, renamed), found, said)

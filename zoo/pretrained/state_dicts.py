@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -125,10 +127,12 @@ def _converted(pickle: Path, sha256: str) -> Mapping[str, Tensor]:
 def _unpickled(path: Path) -> dict[str, Tensor]:
     where = Location(str(path))
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the pickle's version
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what the damaged or hostile pickle makes it raise
         raise ArtefactError(
-            f"not a plain file of weights: {str(error).splitlines()[0]}",
+            f"not a plain file of weights: {_why_not(error)}",
             where=where,
             hint="only tensors are read from pickles, never code; ask its author for a safetensors file",
         ) from None
@@ -136,6 +140,25 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
             break
-    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    if not isinstance(loaded, Mapping) or not loaded or not all(map(_is_plain, loaded.values())):
         raise ArtefactError("holds no state dict", where=where, hint="save `model.state_dict()` and nothing else")
     return {str(key): value.clone().contiguous() for key, value in loaded.items()}
+
+
+def _why_not(error: Exception) -> str:
+    """What is wrong with a pickle; torch's own words advise to run its code."""
+    code = re.search(r"GLOBAL (\S+)", str(error))
+    if code:
+        return f"it asks for code, {code[1]}"
+    return f"it is damaged, or torch did not write it ({type(error).__name__})"
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor of numbers that are all in the file: one stretched over few would fill any memory."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and not value.is_meta
+        and not value.is_quantized
+        and value.nbytes <= value.untyped_storage().nbytes()
+    )

@@ -149,7 +149,7 @@ def frame_multiscale(
     in_channels: Count = 3,
     width: Count = 510,
     depth: Count = 2,
-    kernels: tuple[int, ...] = (3, 5, 7),
+    kernels: tuple[Count, ...] = (3, 5, 7),
     dropout: Probability = 0.1,
     drop_path: Probability = 0.0,
 ) -> FrameEncoder:
