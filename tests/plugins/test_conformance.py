@@ -15,7 +15,6 @@ from zoo.testing import (
     LossConformance,
     ModelConformance,
 )
-from zoo_registry.catalog import catalog
 from zoo_registry.protocols import Batch
 
 
@@ -472,17 +471,3 @@ class TestShapes(TestMotions):
 class TestOnnx(ComponentConformance):
     kind = "exporter"
     name = "export/onnx"
-
-
-CHECKED = {
-    (checks.kind, checks.name)
-    for checks in list(globals().values())
-    if isinstance(checks, type) and issubclass(checks, ComponentConformance) and hasattr(checks, "name")
-}
-
-
-@pytest.mark.parametrize("kind", ["model", "augmentation", "loss", "compression", "task", "source", "exporter"])
-def test_every_built_in_component_is_checked(kind):
-    """Two of timm's family stand for all of it: one builder serves them."""
-    built_in = {(kind, each.name) for each in catalog().list(kind) if each.plugin.is_own and each.namespace != "timm"}
-    assert built_in - CHECKED == set()

@@ -58,6 +58,14 @@ class TestTsmMobilenet(ModelConformance):
     output = (2, 5)
 
 
+class TestTsnResnet50(SmallBackbone):
+    name = "video/tsn_resnet50"
+
+
+class TestTsmResnet50(SmallBackbone):
+    name = "video/tsm_resnet50"
+
+
 class TestFrameAttention(SmallBackbone):
     name = "video/frame_attention"
     params: ClassVar = {"backbone": "test_resnet", "width": 16, "heads": 2}
