@@ -325,6 +325,21 @@ def test_a_long_transformer_is_folded_into_its_stages() -> None:
     ]
 
 
+def test_parts_that_lie_side_by_side_are_one_row() -> None:
+    """Drawn one below the other, the second would seem to get what the first gave."""
+
+    class Pathways(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.slow, self.fast = nn.Conv3d(3, 32, 1), nn.Conv3d(3, 4, 1)
+
+        def forward(self, clip: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.slow(clip), self.fast(clip)], 1)
+
+    blocks = find_blocks(nn.Sequential(Pathways(), nn.Conv3d(36, 2, 1)), (torch.zeros(1, 3, 2, 8, 8),))
+    assert [block.name for block in blocks] == ["0", "1"]
+
+
 def test_drawing_a_model_leaves_it_as_it_was(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.Flatten(), nn.LazyLinear(2))
     network(torch.zeros(2, 3, 4, 8, 8))

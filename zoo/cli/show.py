@@ -75,7 +75,7 @@ def _count(listed: Any, picture: Path | None) -> None:
     if picture is not None:
         from zoo.report import diagram
 
-        diagram(module, example, picture)
+        diagram(module, example, picture, title=listed.name)
         click.echo(f"  {'diagram':12}{picture}")
 
 

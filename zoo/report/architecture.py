@@ -17,7 +17,7 @@ _WIDTH, _TOP, _ROW, _FOOT = 9.0, 0.75, 0.46, 0.45  # inches
 _BOX, _SHAPE, _BAR, _END = 0.2, 5.1, 7.0, 8.85  # where the columns start
 
 
-def diagram(module: Module, example: tuple[Tensor, ...], path: Path) -> Path:
+def diagram(module: Module, example: tuple[Tensor, ...], path: Path, *, title: str | None = None) -> Path:
     """Draw a network from input to output, a row per part: what it is, what shape leaves it, what it weighs.
 
     The order is that of one forward pass over `example`, in evaluation mode and without gradients. Residual branches
@@ -27,6 +27,7 @@ def diagram(module: Module, example: tuple[Tensor, ...], path: Path) -> Path:
         module: any network.
         example: inputs as it is called with, on its device. Batch 1 is enough.
         path: the PNG or SVG to write.
+        title: what it is called; the name of its class by default.
 
     Returns:
         `path`.
@@ -45,7 +46,7 @@ def diagram(module: Module, example: tuple[Tensor, ...], path: Path) -> Path:
     rows = [*inputs, *blocks]
     heaviest = max((block.parameters for block in blocks), default=0)
     with sheet(path, _WIDTH, _TOP + len(rows) * _ROW + _FOOT) as figure:
-        write(figure, _BOX, 0.14, plain(type(module).__name__, 60), fontsize=11, fontweight="bold")
+        write(figure, _BOX, 0.14, plain(title or type(module).__name__, 60), fontsize=11, fontweight="bold")
         for left, heading in ((_SHAPE, "output shape"), (_BAR, "parameters")):
             write(figure, left, 0.48, heading, fontsize=8, color=MUTED)
         axes = place(figure, 0, 0, _WIDTH, _TOP + len(rows) * _ROW + _FOOT)

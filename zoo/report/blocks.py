@@ -37,19 +37,26 @@ class Block:
 
 @dataclass(frozen=True)
 class _Call:
-    """The first call of a module: when it ended, and the shapes that went in and came out."""
+    """The first call of a module.
+
+    Attributes:
+        order: when it ended.
+        taken, given: the shapes that went in and came out.
+        inputs: which tensors went in, as long as the call lasts.
+    """
 
     order: int
     taken: tuple[int, ...]
     given: tuple[int, ...]
+    inputs: tuple[int, ...]
 
 
 def find_blocks(module: Module, example: tuple[Tensor, ...], *, most: int = 24) -> list[Block]:
     """Run a network once and list its parts in order of execution.
 
     Lists of layers and parts that hold most of the parameters are opened, as long as no more than `most` rows come
-    out. Neighbours of one class and one output shape become one row. Layers that neither hold parameters nor change
-    the shape are left out.
+    out; those whose parts lie side by side are not. Neighbours of one class and one output shape become one row.
+    Layers that neither hold parameters nor change the shape are left out.
 
     Args:
         module: any network; its mode and state are left as they were.
@@ -93,7 +100,8 @@ def _run(modules: Mapping[str, Module], module: Module, example: tuple[Tensor, .
     calls: dict[str, _Call] = {}
 
     def note(name: str, taken: Any, given: Any) -> None:
-        calls.setdefault(name, _Call(len(calls), _shape(taken), _shape(given)))
+        inputs = tuple(id(value) for value in taken if isinstance(value, Tensor))
+        calls.setdefault(name, _Call(len(calls), _shape(taken), _shape(given), inputs))
 
     handles = [
         part.register_forward_hook(lambda _part, taken, given, name=name: note(name, taken, given))
@@ -138,13 +146,20 @@ def _calls_within(name: str, calls: Mapping[str, _Call]) -> list[_Call]:
 
 def _is_worth_opening(name: str, modules: Mapping[str, Module], calls: Mapping[str, _Call], total: int) -> bool:
     children = _children(name, modules, calls)
-    if not children or name.count(".") + 1 >= _DEEPEST:
+    if not children or name.count(".") + 1 >= _DEEPEST or _has_branches(name, children, calls):
         return False
     heavy = count_parameters(modules[name]) > _HEAVY * total
     if type(modules[name]) not in _CONTAINERS:
         return heavy and len(children) > 1 and not name.rpartition(".")[2].isdigit()
     alike = len({type(modules[child]) for child in children}) == 1
     return not alike or (heavy and len({_calls_within(child, calls)[-1].given for child in children}) > 1)
+
+
+def _has_branches(name: str, children: Iterable[str], calls: Mapping[str, _Call]) -> bool:
+    """Whether a part after the first begins with what the whole was given: then they do not follow one another."""
+    _, *later = children
+    given = calls[name].inputs if name in calls else ()
+    return any(calls[child].inputs[:1] and calls[child].inputs[0] in given for child in later if child in calls)
 
 
 def _fold(names: Iterable[str], modules: Mapping[str, Module], calls: Mapping[str, _Call]) -> list[Block]:
