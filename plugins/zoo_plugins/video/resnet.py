@@ -133,7 +133,7 @@ class VideoResNet(nn.Module):
             self.add_module(f"stage{number}", stage)
         self.head = head
         self.maps = tuple(maps)
-        self.memory_format = memory_format
+        self.channels_last = memory_format is torch.channels_last_3d  # torch.save knows no memory formats
         initialise(self)
 
     def stages(self) -> list[Stage]:
@@ -172,7 +172,8 @@ class VideoResNet(nn.Module):
         """One after the other, for nobody to keep those that are not wanted."""
         _, (frames, size, _) = self.maps[-1]
         check_clip(self.name, clip_bcthw, frames=frames, size=size)
-        features = on_cpu_in(self.memory_format, self.stem(clip_bcthw))
+        memory_format = torch.channels_last_3d if self.channels_last else torch.contiguous_format
+        features = on_cpu_in(memory_format, self.stem(clip_bcthw))
         yield features
         for _, stage in self._bodies():
             features = stage(features)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from tests.plugins.models.parity import assert_same_answers, clip_of, randomised
 from zoo_plugins.video.inception import InceptionI3D, SameMaxPool3d, Unit3D
+from zoo_registry.errors import ParameterError
 
 # Szegedy et al. 2015, table 1: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool proj, of inception (3a) to (5b).
 GOOGLENET = {
@@ -72,6 +73,11 @@ def test_same_pooling_is_pooling_of_what_zeros_surround(length):
     before = total // 2
     padded = functional.pad(x, (1, 1, 0, 1, before, total - before))
     assert torch.equal(SameMaxPool3d((3, 3, 3), (2, 2, 2))(x), functional.max_pool3d(padded, 3, 2))
+
+
+def test_a_clip_without_its_batch_is_refused():
+    with pytest.raises(ParameterError, match=r"takes clips of shape \(B, C, T, H, W\), not \(3, 8, 32, 32\)"):
+        InceptionI3D(4)(torch.zeros(3, 8, 32, 32))
 
 
 def test_maps_round_up():

@@ -157,6 +157,15 @@ def test_blocks_are_left_out_more_often_the_deeper_they_are():
     assert rates == pytest.approx([0.02 * block for block in range(16)])
 
 
+def test_a_whole_network_is_saved_by_torch(tmp_path):
+    network = randomised(resnet(architecture="csn_r101", num_classes=2)).eval()
+    torch.save(network, tmp_path / "whole.pt")
+    saved = torch.load(tmp_path / "whole.pt", weights_only=False)
+    clip = clip_of(8, 32)
+    with torch.no_grad():
+        assert torch.equal(saved(clip), network(clip))
+
+
 def test_clips_that_are_too_short_or_small_are_refused_in_words():
     with pytest.raises(ParameterError, match="i3d_r50 needs at least 2 frames of 32x32, the clip has 1 of 224x224"):
         resnet(architecture="i3d_r50", num_classes=4, clip=ClipSpec(frames=1, size=224))
