@@ -95,12 +95,15 @@ class ZooModel(nn.Module):
         Raises:
             PluginError: the network does not tell its head from the rest.
         """
-        if not isinstance(self.network, StagedNetwork):
+        from zoo.features import Pyramid
+
+        network = self.network.network if isinstance(self.network, Pyramid) else self.network
+        if not isinstance(network, StagedNetwork):
             raise PluginError(
                 f"{self.name} does not tell its head from the rest",
                 hint="its plugin's author adds that, see zoo_registry.protocols.StagedNetwork",
             )
-        return self.network.forward_features(*inputs)
+        return network.forward_features(*inputs)
 
     def as_backbone(self) -> ZooModel:
         """The same network without its head, which is taken out of it; see `features_only` of `zoo.load`."""

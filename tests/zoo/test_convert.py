@@ -65,6 +65,11 @@ def test_a_checkpoint_becomes_a_model_folder_with_the_same_answers(checkpoint: P
     assert (model.labels, model.licence) == (tuple("abcdefg"), "mit")
 
 
+def test_a_checkpoint_of_a_distributed_run_is_read(tmp_path: Path) -> None:
+    torch.save({f"module.{key}": value for key, value in network().state_dict().items()}, tmp_path / "ddp.pth")
+    assert convert(tmp_path / "ddp.pth", "torchvision/mc3_18", tmp_path / "out").classes == 7
+
+
 def test_safetensors_and_folders_with_shards_are_read(tmp_path: Path) -> None:
     state = network().state_dict()
     keys = list(state)

@@ -102,6 +102,7 @@ def test_features_only_gives_a_map_of_every_stage(publish: Any, theirs: nn.Modul
         for layer in (theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4):
             expected.append(layer(expected[-1]))
     assert len(maps) == 5
+    assert torch.equal(backbone.forward_features(clip_bcthw), maps[-1])
     assert all(torch.equal(*pair) for pair in zip(maps, expected, strict=True))
     stages = backbone.network.stages
     assert [stage.channels for stage in stages] == [given.shape[1] for given in maps]

@@ -142,7 +142,10 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
             break
     if not isinstance(loaded, Mapping) or not loaded or not all(map(_is_plain, loaded.values())):
         raise ArtefactError("holds no state dict", where=where, hint="save `model.state_dict()` and nothing else")
-    return {str(key): value.clone().contiguous() for key, value in loaded.items()}
+    keys = [str(key) for key in loaded]
+    # DistributedDataParallel wraps the whole network as `module`.
+    prefix = "module." if all(key.startswith("module.") for key in keys) else ""
+    return {str(key).removeprefix(prefix): value.clone().contiguous() for key, value in loaded.items()}
 
 
 def _why_not(error: Exception) -> str:
