@@ -2,6 +2,7 @@
 
     python -m tests.model_table                             all models: hours on two cores
     python -m tests.model_table 'video/x3d*' 'basic/*'      those that match; what is known of the others stays
+    python -m tests.model_table --jobs 16                   so many models at a time
 
 Exit 1 when a check fails that the entry's `limits` do not declare. Every model runs in processes of its own, which are
 ended when a check takes too long.
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from fnmatch import fnmatch
@@ -193,8 +195,13 @@ def chosen(patterns: Sequence[str]) -> list[str]:
     return [name for name in names if not patterns or any(fnmatch(name, pattern) for pattern in patterns)]
 
 
-def checked(name: str, limit: float) -> Row:
-    """Run every check of a model, going on in a new process behind one that took too long or ended its process."""
+def checked(name: str, limit: float) -> tuple[Row, list[str]]:
+    """Run every check of a model, going on in a new process behind one that took too long or ended its process.
+
+    Returns:
+        What was found, and a line about every check.
+    """
+    lines: list[str] = []
     failed: dict[str, str] = {}
     clip: tuple[int, ...] = ()
     left = list(CHECKS)
@@ -203,20 +210,25 @@ def checked(name: str, limit: float) -> Row:
         begun = None
         for fact in facts:
             if "unchecked" in fact:
-                return Row(unchecked=fact["unchecked"], machine=machine(), day=str(date.today()))
+                row = Row(unchecked=fact["unchecked"], machine=machine(), day=str(date.today()))
+                return row, [f"  not checked: {row.unchecked}"]
             clip = tuple(fact.get("clip", clip))
             begun = fact.get("begin")
             if "end" in fact:
                 left.remove(fact["end"])
-                print(f"  {fact['end']:<14} {fact['seconds']:>6.1f} s  {fact['why'] or 'passed'}", flush=True)
+                lines.append(f"  {fact['end']:<14} {fact['seconds']:>6.1f} s  {fact['why'] or 'passed'}")
                 if fact["why"]:
                     failed[fact["end"]] = fact["why"]
         if left:
             stopped = begun or left[0]
             left = left[left.index(stopped) + 1 :]
             failed[stopped] = ending
-            print(f"  {stopped:<14}           {ending}", flush=True)
-    return Row(clip, failed, "", machine(), str(date.today()))
+            lines.append(f"  {stopped:<14}           {ending}")
+    return Row(clip, failed, "", machine(), str(date.today())), lines
+
+
+_RUNNING: set[subprocess.Popen[Any]] = set()
+"""The processes that check a model now."""
 
 
 def _of_process(command: Sequence[str], limit: float) -> tuple[list[dict[str, Any]], str]:
@@ -224,6 +236,7 @@ def _of_process(command: Sequence[str], limit: float) -> tuple[list[dict[str, An
     with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(command, stdout=printed, stderr=complaints, cwd=ROOT, start_new_session=True)
         size, since, ending = 0, time.monotonic(), ""
+        _RUNNING.add(process)
         try:
             while process.poll() is None and not ending:
                 time.sleep(0.2)
@@ -232,6 +245,7 @@ def _of_process(command: Sequence[str], limit: float) -> tuple[list[dict[str, An
                 if time.monotonic() - since > limit:
                     ending = f"took longer than {limit:g} s"
         finally:
+            _RUNNING.discard(process)
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -332,6 +346,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("patterns", nargs="*", help="names of models, * for any part; all by default")
     parser.add_argument("--limit", type=float, default=900, help="seconds that a check may take")
+    parser.add_argument("--jobs", type=int, default=1, help="how many models are checked at a time")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
@@ -340,10 +355,22 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a check under way is ended too
     rows = known()
     names = chosen(options.patterns)
-    for name in names:
-        print(name, flush=True)
-        rows[name] = checked(name, options.limit)
-        write(rows)  # an interrupted run keeps what it found
+    if options.jobs > 1:  # processes that run beside each other share the cores
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // options.jobs)))
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    with ThreadPoolExecutor(options.jobs) as pool:
+        started = {pool.submit(checked, name, options.limit): name for name in names}
+        try:
+            for done, result in enumerate(as_completed(started), start=1):
+                name = started[result]
+                rows[name], lines = result.result()
+                write(rows)  # an interrupted run keeps what it found
+                print(f"{name} ({done} of {len(names)})", *lines, sep="\n", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(_RUNNING):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
     complaints = list(undeclared({name: rows[name] for name in names}))
     print("\n".join(complaints) or "every failure is declared")
     return int(bool(complaints))

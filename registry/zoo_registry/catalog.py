@@ -117,11 +117,8 @@ class Catalog:
             raise NameProblem(
                 f"{str(name)!r} has a tag, only models have", hint=f"write {Name(name.bare, name.namespace)}"
             )
-        if name.namespace is not None:
-            found = shelf.qualified.get((name.namespace, name.bare))
-            offers = [found] if found else []
-        else:
-            offers = shelf.bare.get(name.bare, [])
+        offers = shelf.find(name.bare, name.namespace)
+        if name.namespace is None:
             if kind == Fetcher.kind and len(offers) > 1:
                 raise AmbiguousName(scheme_clash(name.bare, offers))
             offers = [each for each in offers if each.plugin.is_own] or offers

@@ -24,13 +24,15 @@ class Declared:
 
     Attributes:
         entries: the well-formed ones, each name once.
-        members: names of those that came from a family.
+        families: the well-formed ones, whose models nobody has asked for yet.
         problems: what was wrong with the others.
+        taken: names and aliases, to the entry they mean.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
-    members: set[str] = field(default_factory=set)
+    families: list[Family] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    taken: dict[str, str] = field(default_factory=dict)
 
 
 def declare(hooks: Iterable[Callable[[], object]], kind: str, plugin: PluginRecord) -> Declared:
@@ -42,21 +44,14 @@ def declare(hooks: Iterable[Callable[[], object]], kind: str, plugin: PluginReco
         plugin: whose it is.
 
     Returns:
-        Its entries and problems; never raises for what the plugin does.
+        Its entries, families and problems; never raises for what the plugin does.
     """
     declared = Declared()
-    taken: dict[str, str] = {}  # names and aliases, to the entry they mean
     for item in (item for hook in hooks for item in _items(hook, kind, plugin, declared.problems)):
         if isinstance(item, Family) and kind == Family.kind:
             wrong = family_faults(item)
             declared.problems += [plugin.problem(f"family of {item.distribution}: {fault}") for fault in wrong]
-            if wrong:
-                continue
-            models, problems = expand(item, plugin)
-            declared.problems += problems
-            for model in models:
-                if _accept(model, declared, taken, plugin):
-                    declared.members.add(model.name)
+            declared.families += [] if wrong else [item]
         elif not isinstance(item, ENTRY_OF_KIND[kind]):
             wanted = ENTRY_OF_KIND[kind].__name__
             declared.problems.append(
@@ -66,8 +61,18 @@ def declare(hooks: Iterable[Callable[[], object]], kind: str, plugin: PluginReco
             label = f"{kind} {item.name}" if isinstance(item.name, str) else kind
             declared.problems += [plugin.problem(f"{label}: {fault}", "it is left out until mended") for fault in wrong]
         else:
-            _accept(item, declared, taken, plugin)
+            _accept(item, declared, plugin)
     return declared
+
+
+def add_members(declared: Declared, plugin: PluginRecord) -> None:
+    """Take the models of a plugin's families in; a name that one of its own entries has stays that entry's."""
+    for family in declared.families:
+        models, problems = expand(family, plugin)
+        declared.problems += problems
+        for model in models:
+            _accept(model, declared, plugin)
+    declared.families = []
 
 
 def _items(hook: Callable[[], object], kind: str, plugin: PluginRecord, problems: list[Problem]) -> list[object]:
@@ -92,8 +97,9 @@ def _items(hook: Callable[[], object], kind: str, plugin: PluginRecord, problems
     return items
 
 
-def _accept(entry: Entry, declared: Declared, taken: dict[str, str], plugin: PluginRecord) -> bool:
+def _accept(entry: Entry, declared: Declared, plugin: PluginRecord) -> None:
     """Take an entry in unless its name is taken; aliases that are taken are dropped. The first always stays."""
+    taken = declared.taken
     if entry.name in taken:
         owner = taken[entry.name]
         message = (
@@ -102,7 +108,7 @@ def _accept(entry: Entry, declared: Declared, taken: dict[str, str], plugin: Plu
             else (f"{entry.kind} {entry.name} is called like an alias of {owner}")
         )
         declared.problems.append(plugin.problem(message, "the first one stays; rename the other"))
-        return False
+        return
     taken[entry.name] = entry.name
     free = []
     for alias in entry.aliases:
@@ -113,4 +119,3 @@ def _accept(entry: Entry, declared: Declared, taken: dict[str, str], plugin: Plu
             taken[alias] = entry.name
             free.append(alias)
     declared.entries[entry.name] = entry if len(free) == len(entry.aliases) else replace(entry, aliases=tuple(free))
-    return True

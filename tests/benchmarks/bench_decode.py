@@ -1,6 +1,6 @@
 """Random clips of real films to 224 x 224 bytes, one thread: ours against TorchCodec and decord.
 
-    python tests/benchmarks/bench_decode.py [--cpu] [--rounds 5] [--clips 12] [FILM ...]
+    python tests/benchmarks/bench_decode.py [--cpu] [--rounds 5] [--clips 12] [--hardware cuda] [FILM ...]
 
 Every clip opens its file anew, as a training epoch does. All sides take the same clips in turn, so that whatever else
 the machine does hits them alike; a clip's time is its fastest of several rounds. TorchCodec runs in exact mode and is
@@ -8,7 +8,7 @@ resized by torchvision, the faster of its two ways on most films. `--cpu` counts
 Films are those of `$ZOO_SHARED/data/clips`. TorchCodec needs FFmpeg's shared libraries on the machine.
 
 Two more measurements follow: ten clips of one film in one pass against ten reads, for films of the folder and for a
-ten minute film made of one of them.
+ten minute film made of one of them. `--hardware` sets our own reader beside itself, decoding on that device, instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import torch
 
 from zoo.data.clips.clip import read_clip, read_views
 from zoo.data.clips.views import View
-from zoo.data.decode.film import open_film
+from zoo.data.decode.film import Decoder, open_film
 from zoo_registry.entries import ClipSpec
 
 SAMPLINGS = ((8, 4), (16, 2))
@@ -90,8 +90,18 @@ def fastest(work: Sequence[Callable[[], object]], clock: Callable[[], float], ro
     return best
 
 
-def compare(films: Sequence[Path], clips: int, rounds: int, clock: Callable[[], float]) -> None:
-    sides: dict[str, Read] = {"ours": ours, **available({"torchcodec": torchcodec, "decord": decord}, films[0])}
+def on_hardware(kind: str) -> Read:
+    decoder = Decoder(hardware=kind)
+
+    def read(film: Path, position: float, frames: int, stride: int) -> object:
+        clip = ClipSpec(frames=frames, stride=stride, size=SIZE, resize=(SIZE, SIZE))
+        return read_clip(film, clip, position=position, decoder=decoder)
+
+    return read
+
+
+def compare(films: Sequence[Path], peers: dict[str, Read], clips: int, rounds: int, clock: Callable[[], float]) -> None:
+    sides: dict[str, Read] = {"ours": ours, **available(peers, films[0])}
     for frames, stride in SAMPLINGS:
         print(f"\nclips/s of {frames} x {stride} frames to {SIZE} x {SIZE}, one thread")
         print(f"{'film':42}" + "".join(f"{name:>12}" for name in sides) + "".join(f"  / {n}" for n in list(sides)[1:]))
@@ -161,6 +171,7 @@ def main() -> None:
     arguments.add_argument("--cpu", action="store_true")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--clips", type=int, default=12)
+    arguments.add_argument("--hardware", help="what decodes on the other side, such as cuda")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     clock = time.process_time if given.cpu else time.perf_counter
@@ -168,7 +179,10 @@ def main() -> None:
     if not films:
         print(f"SKIPPED: no films in {CLIPS}; set ZOO_SHARED")
         return
-    compare(films, given.clips, given.rounds, clock)
+    if given.hardware:
+        compare(films, {given.hardware: on_hardware(given.hardware)}, given.clips, given.rounds, clock)
+        return
+    compare(films, {"torchcodec": torchcodec, "decord": decord}, given.clips, given.rounds, clock)
     print("\none pass for ten clips of 16 x 2 frames, times as fast as ten reads")
     with tempfile.TemporaryDirectory() as folder:
         long = Path(folder) / "ten_minutes.mp4"

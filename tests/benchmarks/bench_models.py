@@ -1,7 +1,7 @@
 """Video networks against the modules of the libraries they are known from, in turns, in one process.
 
-    python tests/benchmarks/bench_models.py [--threads N] [--rounds 5] [--batch 1] [--models slowfast_r50,x3d_s]
-    python tests/benchmarks/bench_models.py --sweep [--models x3d_s]
+    python tests/benchmarks/bench_models.py [--device cpu,cuda] [--threads N] [--rounds 5] [--batch 1] [--models x3d_s]
+    python tests/benchmarks/bench_models.py --sweep [--only '*bf16*'] [--models x3d_s]
 
 Forward passes in eval mode, and forward and backward in training mode: of slowfast_r50 and x3d_s beside PyTorchVideo's,
 with the same weights, and of r2plus1d_18 beside torchvision's. On the CPU, and on a GPU where there is one. Target:
@@ -10,7 +10,8 @@ peer / ours >= 1.0 everywhere. Times are medians over the rounds, the first of w
 On a machine with other work, CPU time says more than the clock: it counts all threads, and with
 `OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0` only while they compute.
 
-`--sweep` measures our networks in each combination of memory format, `torch.compile` and precision.
+`--sweep` measures our networks in each combination of memory format, `torch.compile` and precision, or in those whose
+title matches `--only`; their speed is told as a multiple of the first.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 import torch
@@ -149,13 +151,15 @@ def against_peers(names: list[str], device: torch.device, rounds: int, batch: in
             )
 
 
-def sweep(names: list[str], device: torch.device, rounds: int, batch: int) -> None:
+def sweep(names: list[str], device: torch.device, rounds: int, batch: int, only: str) -> None:
     """Print every combination's times, and how many times as fast as the plain one it is."""
     print(f"\n{_title(device)}, batch {batch}, median of {rounds}: ms of a pass, and times as fast as the first row")
     for name in names:
         frames, size = SIZES[name]
         plain: dict[bool, float] = {}
         for label, memory_format, compiled, precision in _combinations():
+            if not fnmatch(label, only):
+                continue
             network = ours(name).to(device, memory_format=memory_format)
             clip = torch.randn(batch, 3, frames, size, size).to(device, memory_format=memory_format)
             side = Side(network, torch.compile(network) if compiled else network)
@@ -192,17 +196,25 @@ def main(arguments: Any) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True  # as in a run
     names = arguments.models.split(",")
-    devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
-    for device in devices:
-        (sweep if arguments.sweep else against_peers)(names, device, arguments.rounds, arguments.batch)
+    for kind in arguments.device.split(","):
+        device = torch.device(kind)
+        if kind == "cuda" and not torch.cuda.is_available():
+            print("\nGPU: none here, skipped")
+        elif arguments.sweep:
+            sweep(names, device, arguments.rounds, arguments.batch, arguments.only)
+        else:
+            against_peers(names, device, arguments.rounds, arguments.batch)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cpu,cuda", help="cpu, cuda or both, separated by a comma")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--models", default=",".join(SIZES))
     parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--only", default="*", help="titles of combinations, * for any part")
     main(parser.parse_args())

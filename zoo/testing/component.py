@@ -66,10 +66,12 @@ class ComponentConformance:
 
     def test_is_listed_without_importing_torch(self) -> None:
         command = [sys.executable, "-c", _LIST, self.kind, self.name]
-        catalog().list(self.kind)  # so that the index of a large family is cached, as it is from the second listing on
-        listing = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-        assert listing.returncode == 0, f"{self.kind} {self.name} cannot be listed:\n{listing.stderr}"
-        name, imported = listing.stdout.split("\n")[:2]
+        for _ in range(2):  # the first listing may make the index of a large family, which imports its library
+            listing = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+            assert listing.returncode == 0, f"{self.kind} {self.name} cannot be listed:\n{listing.stderr}"
+            name, imported = listing.stdout.split("\n")[:2]
+            if not imported:
+                break
         assert name == self.listed.name
         assert not imported, (
             f"listing {self.name} imports {imported}: the module with the hooks must import zoo_registry only, "

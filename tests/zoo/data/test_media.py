@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,7 @@ from av.codec.hwaccel import hwdevices_available
 from tests.zoo.data.films import WriteFilm, numbers
 from zoo.data import probe, read_clip
 from zoo.data.decode.film import Decoder, open_film
+from zoo.data.decode.frames import frames_at
 from zoo_registry import ClipSpec
 from zoo_registry.errors import DataError, RunError, UndecodableMedia
 
@@ -158,3 +161,18 @@ def test_what_is_no_film_is_refused(media: object) -> None:
 def test_numbers_that_mean_nothing_are_refused(numbered_film: WriteFilm, given: dict, words: str) -> None:
     with pytest.raises(DataError, match=words):
         read_clip(numbered_film(), SPEC, **given)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.avi"])
+def test_a_closed_film_is_freed_at_once(numbered_film: WriteFilm, name: str) -> None:
+    """A film that referred to itself would keep its decoder's memory until Python looks for such circles: rarely."""
+    path = numbered_film(name, codec="mpeg4" if name == "film.avi" else "libx264")
+    gc.disable()
+    try:
+        with open_film(path) as film:
+            list(frames_at(film, [film.timeline.origin, film.timeline.origin + 0.2]))
+            watched = weakref.ref(film)
+        del film
+        assert watched() is None
+    finally:
+        gc.enable()

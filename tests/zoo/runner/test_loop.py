@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -409,6 +410,34 @@ def test_resume_on_a_gpu_gives_the_same_weights(tmp_path):
         train(tmp_path / "run", Stopped(4, signal.SIGINT), recipe(epochs=3), device=device, augment=noise)
     train(tmp_path / "run", resumed, recipe(epochs=3), resume=True, device=device, augment=noise)
     assert same_weights(undisturbed, resumed)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_training_step_does_not_wait_for_the_gpu(tmp_path):
+    """torch names every synchronisation; more steps bring more of them only where a line is logged."""
+
+    class Pinned(InMemoryLoader):
+        def epoch(self, epoch, start=0):
+            for batch in super().epoch(epoch, start):
+                yield batch.pin_memory()
+
+    def waits(batches):
+        path = tmp_path / str(batches)
+        loader = Pinned(samples=4 * batches)
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                device: Any = torch.device("cuda")
+                train(path, BrightOrDark(), recipe(epochs=1), loader=loader, val=None, augment=None, device=device)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert any("synchronizing" in str(warning.message) for warning in caught)  # torch does tell
+        return sum("synchronizing" in str(warning.message) for warning in caught), len(rows(path))
+
+    (few, few_rows), (many, many_rows) = waits(20), waits(120)
+    assert many - few <= many_rows - few_rows
 
 
 def rows(path):
