@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from zoo.inputs import refusals_in_words
 from zoo_registry.errors import (
     ArtefactError,
     DataError,
@@ -83,8 +84,14 @@ class ZooModel(nn.Module):
 
         Args:
             *inputs: preprocessed, in the order of `inputs`: normalised float clips (B, C, T, H, W), audio (B, C, N).
+
+        Raises:
+            DataError: the network failed on inputs that are not as `clip` and `audio` say.
         """
-        return self.network(*inputs)
+        if torch.compiler.is_compiling():
+            return self.network(*inputs)
+        with refusals_in_words(self.name, self.inputs, inputs, self.clip, self.audio):
+            return self.network(*inputs)
 
     def forward_features(self, *inputs: Tensor) -> Tensor:
         """What the network's head gets: a map (B, C, T', H', W'), or tokens (B, N, C).

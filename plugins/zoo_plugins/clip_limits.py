@@ -67,8 +67,9 @@ def _check_axes(name: str, clip_bcthw: Tensor) -> None:
 def _check(name: str, frames: int, height: int, width: int, *, least: tuple[int, int], multiple: int) -> None:
     shape = f"{frames} of {height}x{width}"
     if frames < least[0] or min(height, width) < least[1]:
+        frame = "frame" if least[0] == 1 else "frames"
         raise ParameterError(
-            f"{name} needs at least {least[0]} frames of {least[1]}x{least[1]}, the clip has {shape}",
+            f"{name} needs at least {least[0]} {frame} of {least[1]}x{least[1]}, the clip has {shape}",
             hint="take longer or larger clips (data.clip.frames, data.clip.size), or another model",
         )
     if frames % multiple:

@@ -426,3 +426,38 @@ def test_a_run_without_a_model_is_told_from_a_name_that_nobody_has(
     assert "zoo run --resume runs/stopped" in str(caught.value)
     with pytest.raises(UnknownName, match="there is no folder runs/nowhere"):
         zoo.load("runs/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        (
+            "torchvision/r3d_18",
+            (2, 1, 16, 112, 112),
+            r"clip_bcthw is \(2, 1, 16, 112, 112\), it was made for \(batch, chan",
+        ),
+        ("torchvision/r3d_18", (16, 3, 112, 112), "frames 16, height 112, width 112"),
+        ("video/x3d_s", (1, 13, 3, 160, 160), "channels 3, frames 13"),
+        ("basic/cnn2d", (1, 3, 4, 32, 32), "frames 1, "),
+        ("timm/test_vit", (1, 3, 8, 100, 100), "height 160, width 160"),
+    ],
+)
+def test_an_input_that_the_network_fails_on_is_held_against_its_spec(
+    name: str, shape: tuple[int, ...], said: str
+) -> None:
+    model = zoo.load(name, pretrained=False, num_classes=3)
+    with pytest.raises(DataError, match=said) as caught:
+        model(torch.zeros(shape))
+    assert "torch says" in str(caught.value)
+    with pytest.raises(DataError, match=r"1 inputs \(clip_bcthw\), not 0"):
+        model()
+
+
+def test_another_failure_of_a_network_stays_as_it_is() -> None:
+    class Broken(nn.Module):
+        def forward(self, clip_bcthw: Tensor) -> Tensor:
+            raise RuntimeError("a fault of its own")
+
+    model = zoo.ZooModel(Broken(), name="acme/broken", clip=ClipSpec(frames=2, size=4))
+    with pytest.raises(RuntimeError, match=r"^a fault of its own$"):
+        model(torch.zeros(1, 3, 2, 4, 4))

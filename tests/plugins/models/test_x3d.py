@@ -114,7 +114,7 @@ def test_checkpointing_changes_neither_gradients_nor_statistics():
 
 
 def test_clips_that_are_too_small_are_refused_in_words():
-    with pytest.raises(ParameterError, match="x3d_s needs at least 1 frames of 32x32, the clip has 13 of 16x16"):
+    with pytest.raises(ParameterError, match="x3d_s needs at least 1 frame of 32x32, the clip has 13 of 16x16"):
         x3d(architecture="x3d_s", num_classes=4, clip=ClipSpec(frames=13, size=16))
 
 
