@@ -10,11 +10,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache below the test run's folder, one for all its processes, so that tests never read a user's."""
+    """A cache below the test run's folder, one for all its processes; tests read neither a user's nor their choices."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     folder.mkdir(exist_ok=True)
     os.environ["ZOO_CACHE"] = str(folder)
+    os.environ["ZOO_CONFIG"] = str(folder / "config")
+    os.environ.pop("ZOO_PLUGINS", None)
     return folder
 
 

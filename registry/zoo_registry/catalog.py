@@ -31,7 +31,11 @@ from zoo_registry.names import Name, nearest
 from zoo_registry.plugins import LoadedPlugins, PluginRecord, load_plugins
 from zoo_registry.shelf import Shelf, scheme_clash
 
-__all__ = ["Catalog", "Listed", "cache_folder", "catalog"]
+__all__ = ["Catalog", "ComponentDeprecated", "Listed", "cache_folder", "catalog"]
+
+
+class ComponentDeprecated(FutureWarning):
+    """A component that should not be used any more: a warning for users, which Python shows unless told not to."""
 
 
 class Catalog:
@@ -76,7 +80,7 @@ class Catalog:
             ) from None
         if listed.entry.deprecated:
             text = f"{kind} {listed.name} is deprecated: {listed.entry.deprecated}"
-            warnings.warn(text, DeprecationWarning, stacklevel=2)
+            warnings.warn(text, ComponentDeprecated, stacklevel=1)  # from here, so that each is told once
         return listed
 
     def list(self, kind: str, pattern: str = "*", *, deprecated: bool = False) -> builtins.list[Listed]:
@@ -98,8 +102,8 @@ class Catalog:
         ]
 
     def problems(self) -> builtins.list[Problem]:
-        """Everything wrong with any plugin; asks every plugin for every kind first."""
-        loading = [problem for plugin in self.plugins for problem in plugin.problems]
+        """Everything wrong with any plugin, or with the choice of plugins; asks every plugin for every kind first."""
+        loading = [*self._loaded.problems, *(problem for plugin in self.plugins for problem in plugin.problems)]
         return loading + [problem for kind in HOOKS for problem in self._shelf(kind).problems]
 
     def _shelf(self, kind: str) -> Shelf:

@@ -6,6 +6,7 @@ What a plugin does wrong is a problem attributed to it; its other entries, and e
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -78,7 +79,7 @@ def add_members(declared: Declared, plugin: PluginRecord) -> None:
 def _items(hook: Callable[[], object], kind: str, plugin: PluginRecord, problems: list[Problem]) -> list[object]:
     """What a hook returns, as far as it gets."""
     items: list[object] = []
-    torch_was_there = "torch" in sys.modules
+    start, torch_was_there = time.perf_counter(), "torch" in sys.modules
     try:
         with redirect_stdout(sys.stderr):
             returned = hook()
@@ -94,6 +95,7 @@ def _items(hook: Callable[[], object], kind: str, plugin: PluginRecord, problems
         problems.append(plugin.problem(f"{HOOKS[kind]} raised {told(error, plugin.module)}{after}"))
     if "torch" in sys.modules and not torch_was_there:
         problems.append(plugin.problem(f"{HOOKS[kind]} imports torch", NO_TORCH))
+    problems += plugin.slowness(HOOKS[kind], time.perf_counter() - start)
     return items
 
 

@@ -24,9 +24,11 @@ def miss(kind: str, name: Name, plugins: Sequence[PluginRecord], shelf_of: Calla
     """
     near, elsewhere = _near(shelf_of(kind), name), _elsewhere(kind, name, shelf_of) or _of_the_model(kind, name)
     if name.namespace is None:
-        absent = [plugin.namespace for plugin in plugins if plugin.status != "loaded"]
+        absent = [plugin.namespace for plugin in plugins if plugin.status in ("failed", "refused")]
         not_loaded = f"these plugins could not be loaded, see zoo plugins: {', '.join(absent)}" if absent else ""
-        return _problem(f"no {kind} is called {str(name)!r}", elsewhere, near, not_loaded)
+        disabled = [f"{plugin.namespace} ({plugin.remedy})" for plugin in plugins if plugin.status == "disabled"]
+        not_wanted = f"these plugins are disabled: {', '.join(disabled)}" if disabled else ""
+        return _problem(f"no {kind} is called {str(name)!r}", elsewhere, near, not_loaded, not_wanted)
     plugin = next((plugin for plugin in plugins if plugin.namespace == name.namespace), None)
     if plugin is None:
         namespaces = nearest(name.namespace, [plugin.namespace for plugin in plugins])
@@ -34,11 +36,12 @@ def miss(kind: str, name: Name, plugins: Sequence[PluginRecord], shelf_of: Calla
         return _problem(f"{kind} {str(name)!r}: no plugin has the namespace {name.namespace!r}", near or meant)
     if plugin.status != "loaded":
         why = [each.message if each.hint is None else f"{each.message}; {each.hint}" for each in plugin.problems]
-        return _problem(f"{kind} {str(name)!r}: {plugin.where} {_WHAT_HAPPENED[plugin.status]}", *why)
+        what = f"{kind} {str(name)!r}: {plugin.where} {_WHAT_HAPPENED[plugin.status]}"
+        return _problem(what, *why, plugin.remedy or "")
     return _problem(f"the plugin {name.namespace} has no {kind} {name.bare!r}", elsewhere, near)
 
 
-_WHAT_HAPPENED = {"failed": "could not be loaded", "refused": "was refused"}
+_WHAT_HAPPENED = {"failed": "could not be loaded", "refused": "was refused", "disabled": "is disabled"}
 
 
 def _problem(message: str, *hints: str) -> Problem:

@@ -15,7 +15,10 @@ OWN = "videozoo"
 NO_TORCH = "declarations import zoo_registry and nothing heavy; name the function by an import string instead"
 """What to do about torch imported at discovery."""
 
-Status = Literal["loaded", "failed", "refused"]
+SLOW = 1.0
+"""From how many seconds on a plugin that is imported, or lists its entries, is told to be quicker."""
+
+Status = Literal["loaded", "failed", "refused", "disabled"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class PluginRecord:
         status: whether it takes part.
         problems: what was wrong while it was loaded.
         seconds: what importing it took.
+        remedy: how to take it in, where it is disabled.
     """
 
     namespace: str
@@ -39,6 +43,7 @@ class PluginRecord:
     status: Status
     problems: tuple[Problem, ...] = ()
     seconds: float = 0.0
+    remedy: str | None = None
 
     @property
     def where(self) -> Location:
@@ -50,6 +55,13 @@ class PluginRecord:
     def is_own(self) -> bool:
         """Whether it belongs to videozoo itself."""
         return normalized(self.distribution) == OWN
+
+    def slowness(self, what: str, seconds: float) -> list[Problem]:
+        """The problem of taking long, for what every command has to wait for."""
+        if seconds < SLOW:
+            return []
+        hint = "every command waits for it; read and compute when a component is built, not when it is listed"
+        return [self.problem(f"{what} takes {seconds:.1f} s", hint)]
 
     def problem(self, message: str, hint: str | None = None) -> Problem:
         """A problem of this plugin."""

@@ -6,6 +6,7 @@ namespace. What can be wrong with one, and what becomes of it:
     loaded     it works; its problems, if any, are things its author should mend (a misspelt hook, torch imported)
     failed     it could not be imported or registered
     refused    it was not imported: another API version, or a namespace it may not have
+    disabled   it was not imported: the user does not want it (`zoo_registry.chosen`)
 
 Example:
     >>> acme = EntryPoint("acme", "no_such_module", GROUP)
@@ -28,7 +29,9 @@ from types import ModuleType
 import pluggy
 
 from zoo_registry import hookspecs
-from zoo_registry.claims import GROUP, given, installed, settle
+from zoo_registry.chosen import Chosen, read_chosen
+from zoo_registry.claims import GROUP, Candidate, given, installed, settle
+from zoo_registry.errors import Problem
 from zoo_registry.hook_rules import NotUsable, hook_problems
 from zoo_registry.plugin_record import NO_TORCH, PluginRecord, told
 
@@ -37,10 +40,17 @@ __all__ = ["GROUP", "LoadedPlugins", "PluginRecord", "load_plugins"]
 
 @dataclass(frozen=True)
 class LoadedPlugins:
-    """Every plugin found, by namespace, and the pluggy manager that holds the loaded ones under their namespaces."""
+    """Every plugin found, by namespace, and the pluggy manager that holds the loaded ones under their namespaces.
+
+    Attributes:
+        records: of all plugins, also those that take no part.
+        manager: holds the loaded ones.
+        problems: what is wrong and is no plugin's: a list of disabled plugins that cannot be read.
+    """
 
     records: tuple[PluginRecord, ...]
     manager: pluggy.PluginManager
+    problems: tuple[Problem, ...] = ()
 
 
 def load_plugins(points: Iterable[EntryPoint] | None = None) -> LoadedPlugins:
@@ -54,10 +64,20 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> LoadedPlugins:
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    candidates = sorted(
-        installed() if points is None else given(points), key=lambda pair: (pair[0].namespace, pair[0].distribution)
-    )
-    return LoadedPlugins(tuple(_load(record, manager) for record in settle(candidates)), manager)
+    chosen = read_chosen()
+    candidates = list(installed() if points is None else given(points))
+    settled = settle([each for each in candidates if _left_out(each, chosen) is None])
+    records = [*settled, *filter(None, (_left_out(each, chosen) for each in candidates))]
+    records.sort(key=lambda record: (record.namespace, record.distribution))
+    problems = (*chosen.problems, *chosen.unknown(record.namespace for record in records))
+    return LoadedPlugins(tuple(_load(record, manager) for record in records), manager, problems)
+
+
+def _left_out(candidate: Candidate, chosen: Chosen) -> PluginRecord | None:
+    """The record of a plugin that the user does not want; it claims no namespace either. None for any other."""
+    record, _ = candidate
+    remedy = None if record.is_own else chosen.remedy(record.namespace)
+    return replace(record, status="disabled", remedy=remedy) if remedy else None
 
 
 def _load(record: PluginRecord, manager: pluggy.PluginManager) -> PluginRecord:
@@ -80,7 +100,9 @@ def _load(record: PluginRecord, manager: pluggy.PluginManager) -> PluginRecord:
         return replace(record, status="failed", problems=(problem,), seconds=time.perf_counter() - start)
     if "torch" in sys.modules and not torch_was_there:
         problems.append(record.problem(f"importing {record.module} imports torch", NO_TORCH))
-    return replace(record, problems=tuple(problems), seconds=time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    problems += record.slowness(f"importing {record.module}", seconds)
+    return replace(record, problems=tuple(problems), seconds=seconds)
 
 
 def _import(record: PluginRecord) -> ModuleType:

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from zoo_registry.catalog import Catalog, catalog
+from zoo_registry.catalog import Catalog, ComponentDeprecated, catalog
 from zoo_registry.errors import AmbiguousName, Location, MissingExtra, NameProblem, PluginError, UnknownName
 from zoo_registry.hookspecs import HOOKS
 from zoo_registry.names import Name
@@ -168,7 +168,7 @@ def test_an_unknown_kind_is_answered_with_the_nearest(shelves):
 
 def test_a_deprecated_entry_warns_with_what_to_use_instead(shelves):
     for name in ("atlas/old", "older"):
-        with pytest.warns(DeprecationWarning, match="model atlas/old is deprecated: use atlas/tiny"):
+        with pytest.warns(ComponentDeprecated, match="model atlas/old is deprecated: use atlas/tiny"):
             shelves.catalog().resolve("model", name)
 
 

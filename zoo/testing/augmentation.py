@@ -78,7 +78,7 @@ class AugmentationConformance(ComponentConformance):
         assert clips.shape[:2] == (3, 3), f"three RGB clips went in, {tuple(clips.shape)} came out"
         if clips.dtype != torch.uint8:
             assert clips.is_floating_point(), f"clips are uint8 or float, {clips.dtype} came out"
-            assert clips.isfinite().all()
+            assert clips.isfinite().all(), f"{self.name} makes clips that are not finite"
             assert clips.min() >= 0, f"float clips are 0..1, {clips.min()} came out"
             assert clips.max() <= 1, f"float clips are 0..1, {clips.max()} came out"
 
@@ -86,7 +86,10 @@ class AugmentationConformance(ComponentConformance):
         batch = self.example()
         batch.inputs["clip_bcthw"] = batch.inputs["clip_bcthw"].float() / 255
         clips = self.augment()(batch, _seeded(0)).inputs["clip_bcthw"]
-        assert clips.shape == self.augmented().inputs["clip_bcthw"].shape
+        bytes_shape = tuple(self.augmented().inputs["clip_bcthw"].shape)
+        assert tuple(clips.shape) == bytes_shape, (
+            f"clips of bytes become {bytes_shape}, the same as floats {tuple(clips.shape)}"
+        )
         assert clips.is_floating_point(), f"float clips of 0..1 went in, {clips.dtype} came out"
         assert clips.min() >= 0, f"float clips are 0..1, {clips.min()} came out"
         assert clips.max() <= 1, f"float clips are 0..1, {clips.max()} came out: are these the values of bytes?"
@@ -120,7 +123,9 @@ class AugmentationConformance(ComponentConformance):
             ) from error
         assert torch.equal(here.get_state(), there.get_state()), f"{self.name} draws on the batch's device, not the CPU"
         assert elsewhere.device.type == "meta", f"{self.name} takes the clips to the {elsewhere.device}"
-        assert elsewhere.shape == clips.shape
+        assert elsewhere.shape == clips.shape, (
+            f"on another device the clips become {tuple(elsewhere.shape)}, not {tuple(clips.shape)}"
+        )
 
     def test_leaves_the_batch_it_was_given_alone(self) -> None:
         batch, untouched = self.example(), self.example()
@@ -132,9 +137,10 @@ class AugmentationConformance(ComponentConformance):
 
     def test_keeps_labels_and_places_with_their_clips(self) -> None:
         before, after = self.example(), self.augmented()
-        assert torch.equal(before.index, after.index)
-        assert torch.equal(before.view, after.view)
-        assert len(after.targets["label_b"]) == 3
+        assert torch.equal(before.index, after.index), f"{self.name} changes which samples are in the batch"
+        assert torch.equal(before.view, after.view), f"{self.name} changes which views are in the batch"
+        labels = len(after.targets["label_b"])
+        assert labels == 3, f"three labels went in, {labels} came out"
 
     def test_boxes_stay_inside_the_picture(self) -> None:
         batch = self.augmented()
@@ -214,8 +220,9 @@ class AugmentationConformance(ComponentConformance):
     def test_takes_one_clip(self) -> None:
         alone = self.example().rows(slice(0, 1))
         after = self.unless_refused(alone)
-        assert len(after) == len(after.inputs["clip_bcthw"]) == 1
-        assert after.inputs["clip_bcthw"].shape[1:] == self.augmented().inputs["clip_bcthw"].shape[1:]
+        shape, of_three = (tuple(batch.inputs["clip_bcthw"].shape) for batch in (after, self.augmented()))
+        assert len(after) == 1, f"one sample went in, {len(after)} came out"
+        assert shape == (1, *of_three[1:]), f"three clips become {of_three}, one alone {shape}"
 
     def test_takes_one_frame(self) -> None:
         batch = painted(self.example())
@@ -223,8 +230,9 @@ class AugmentationConformance(ComponentConformance):
         targets = {"mask_bthw": batch.targets["mask_bthw"][:, :1], "clip_bcthw": batch.targets["clip_bcthw"][:, :, :1]}
         batch = replace(batch, inputs={**batch.inputs, **still}, targets={**batch.targets, **targets})
         after = self.unless_refused(batch)
-        assert after.inputs["clip_bcthw"].shape[2] == 1
-        assert after.targets["mask_bthw"].shape == after.inputs["clip_bcthw"][:, 0].shape
+        clips, masks = after.inputs["clip_bcthw"], after.targets["mask_bthw"]
+        assert clips.shape[2] == 1, f"clips of one frame went in, {tuple(clips.shape)} came out"
+        assert masks.shape == clips[:, 0].shape, f"clips became {tuple(clips.shape)}, their masks {tuple(masks.shape)}"
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
     def test_half_floats_are_what_floats_are(self, dtype: torch.dtype) -> None:

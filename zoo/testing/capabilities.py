@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from zoo.runner.device import backward_kernels
 from zoo.testing.network import seeded, tensors
 
 LIMITS = ("export", "compile", "bf16", "channels_last", "batch1")
@@ -41,7 +42,8 @@ def check_bf16(network: nn.Module, example: Sequence[Tensor]) -> None:
     assert off < 0.1, f"under bfloat16 autocast the answers move by {off:.0%} of their length"
     with seeded(2), torch.autocast(device, dtype=torch.bfloat16):
         loss = _flat(network.train()(*example)).square().mean()
-    loss.backward()  # type: ignore[no-untyped-call]
+    with backward_kernels(example[0].device, "bf16"):
+        loss.backward()  # type: ignore[no-untyped-call]
     gradients = {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
     broken = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
     assert not broken, f"under bfloat16 autocast the gradients of {broken} are not finite"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.testing.component import ComponentConformance
+from zoo.testing.component import ComponentConformance, NeedsItsOwnTest
 
 
 class LossConformance(ComponentConformance):
@@ -27,7 +27,7 @@ class LossConformance(ComponentConformance):
 
     def example(self) -> tuple[Any, Any]:
         """A prediction (a tensor, or a mapping of them) and a target that the loss compares."""
-        raise NotImplementedError(f"{type(self).__name__} must define example() -> (prediction, target)")
+        raise NeedsItsOwnTest(f"{self.name} needs example() -> (prediction, target)")
 
     def loss(self) -> Callable[[Any, Any], Tensor]:
         """The loss function."""
@@ -52,9 +52,13 @@ class LossConformance(ComponentConformance):
 
     def test_is_the_same_each_time(self) -> None:
         loss = self.loss()
-        assert torch.equal(loss(*self.example()), loss(*self.example()))
+        once, again = (float(loss(*self.example())) for _ in range(2))
+        assert once == again, f"{self.name} of the same prediction and target is {once}, then {again}"
 
     def test_leaves_prediction_and_target_alone(self) -> None:
         (prediction, target), (same_prediction, same_target) = self.example(), self.example()
         self.loss()(prediction, target)
-        torch.testing.assert_close((prediction, target), (same_prediction, same_target), rtol=0, atol=0)
+        torch.testing.assert_close(
+            (prediction, target), (same_prediction, same_target), rtol=0, atol=0,
+            msg=lambda text: f"{self.name} writes to what it was given: {text}",
+        )  # fmt: skip

@@ -58,7 +58,8 @@ class ModelConformance(StagedNetworkConformance):
             assert tensor.shape[:1] == (2,), f"two samples went in, {tuple(tensor.shape)} came out"
             assert tensor.isfinite().all(), f"{self.name} answers random inputs with {tensor}"
         if self.output is not None:
-            assert tuple(answers[0].shape) == self.output
+            shape = tuple(answers[0].shape)
+            assert shape == self.output, f"{self.name} answers {shape}, {self.output} is what its test says"
 
     def test_gives_every_parameter_a_finite_gradient(self) -> None:
         learning = [name for name, value in self.network().named_parameters() if value.requires_grad]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.build import build
-from zoo.testing.component import ComponentConformance
+from zoo.testing.component import ComponentConformance, NeedsItsOwnTest
 from zoo_registry.entries import Model
 
 
@@ -60,7 +60,7 @@ class NetworkConformance(ComponentConformance):
             return torch.randn(batch, len(clip.mean), clip.frames, *clip.height_width)
         if name == "audio_bcn" and audio is not None:
             return torch.randn(batch, audio.channels, audio.samples)
-        raise AssertionError(f"{self.name} takes {name}, whose shape no spec says: override example()")
+        raise NeedsItsOwnTest(f"{self.name} takes {name}, whose shape no spec says: it needs example()")
 
     def skip_limit(self, check: str) -> None:
         """Skip, and say why, what the entry's `limits` declare the model cannot do."""

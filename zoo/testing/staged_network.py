@@ -44,7 +44,9 @@ class StagedNetworkConformance(NetworkConformance):
         with torch.no_grad():
             whole, parts = network(*example), network.forward_head(network.forward_features(*example))
         for one, other in zip(tensors(whole), tensors(parts), strict=True):
-            torch.testing.assert_close(one, other)
+            torch.testing.assert_close(
+                one, other, msg=lambda text: f"forward of {self.name} is not its head after its features: {text}"
+            )
 
     def test_its_pyramid_is_as_wide_and_as_fine_as_its_stages_say(self) -> None:
         """Padding decides whether a stride that does not divide a side rounds up or down: both are right."""
@@ -78,7 +80,10 @@ class StagedNetworkConformance(NetworkConformance):
         network.set_grad_checkpointing()
         outputs_again, gradients_again, kept_again = _trained(network, example)
         for one, other in zip(outputs + gradients, outputs_again + gradients_again, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(
+                one, other, rtol=1e-4, atol=1e-6,
+                msg=lambda text: f"gradient checkpointing changes what {self.name} learns: {text}",
+            )  # fmt: skip
         assert kept_again < kept, f"with gradient checkpointing {self.name} keeps {kept_again:,} bytes, not {kept:,}"
 
     def test_takes_clips_of_one_channel(self) -> None:
@@ -87,7 +92,9 @@ class StagedNetworkConformance(NetworkConformance):
         inputs = zip(self.entry.inputs, self.example(), strict=True)
         grey = tuple(value[:, :1] if name.endswith("_bcthw") else value for name, value in inputs)
         with torch.no_grad():
-            assert all(tensor.isfinite().all() for tensor in tensors(network(*grey)))
+            assert all(tensor.isfinite().all() for tensor in tensors(network(*grey))), (
+                f"{self.name} answers clips of one channel with numbers that are not finite"
+            )
 
     def test_drop_path_leaves_out_branches_in_training_only(self) -> None:
         self.skip_without("drop_path")
