@@ -45,7 +45,7 @@ layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.dev $(VENV)/.acme
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not gpu"
 
 test-slow: $(VENV)/.dev $(VENV)/.acme
 	$(BIN)/python -m pytest -m "slow"

@@ -77,8 +77,9 @@ def test_families_are_represented_and_every_other_model_is_listed():
 
 def test_a_model_is_checked_in_a_process_of_its_own(monkeypatch):
     monkeypatch.setattr(model_table, "CHECKS", ("batch1", "safetensors", "deterministic"))
-    row = model_table.checked("basic/cnn3d", limit=120)
+    row, lines = model_table.checked("basic/cnn3d", limit=120)
     assert (row.clip, row.failed, row.unchecked) == ((1, 16, 16), {}, "")
+    assert [line.split()[0] for line in lines] == ["batch1", "safetensors", "deterministic"]
 
 
 WORKER = """
@@ -102,11 +103,12 @@ def test_what_ends_its_process_or_takes_too_long_is_said_and_the_rest_is_still_c
         return process([sys.executable, "-c", WORKER, *command[5:]], limit)
 
     monkeypatch.setattr(model_table, "_of_process", stand_in)
-    row = model_table.checked("basic/cnn3d", limit=2)
+    row, lines = model_table.checked("basic/cnn3d", limit=2)
     assert row.failed == {
         "export": "its process ended with 7: ", "compile": "took longer than 2 s", "bf16": "AssertionError: no",
     }  # fmt: skip
     assert row.clip == (1, 2, 2)
+    assert len(lines) == len(CHECKS)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,23 @@ def uses_bf16(device: torch.device, precision: str) -> bool:
     if precision == "auto":
         return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return precision == "bf16"
+
+
+@contextmanager
+def backward_kernels(device: torch.device, precision: str) -> Iterator[None]:
+    """The context of a backward pass.
+
+    On processors with AVX512-BF16 oneDNN's weight gradients of 3-D convolutions in bfloat16 hold what lay in memory
+    before, NaN too (seen with torch 2.15.0): there they are computed without it, several times slower.
+    """
+    if device.type != "cpu" or not uses_bf16(device, precision):
+        yield
+        return
+    before = torch.backends.mkldnn.set_flags(_enabled=False)
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(_enabled=before[0])
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

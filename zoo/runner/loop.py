@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from zoo.recipe.schema import RecipeSchema
 from zoo.runner.checkpoint import Checkpoints
 from zoo.runner.copies import Copies
-from zoo.runner.device import autocast, place
+from zoo.runner.device import autocast, backward_kernels, place
 from zoo.runner.events import TensorBoardEvents
 from zoo.runner.folder import RunFolder
 from zoo.runner.freeze import Frozen
@@ -165,7 +165,8 @@ def train_step(training: Training, window: Sequence[Batch], prepare: Callable[[B
                     terms = objective.loss(batch, left_by_others)
                 if "total" not in terms:
                     raise PluginError(f"objective {objective.name!r} returned no 'total' but {', '.join(terms)}")
-                with statistics_kept(training.task.state) if run.gradient_checkpointing else nullcontext():
+                kept = statistics_kept(training.task.state) if run.gradient_checkpointing else nullcontext()
+                with kept, backward_kernels(training.device, run.precision):
                     (terms["total"] / len(window)).backward()  # type: ignore[no-untyped-call]
                 training.note(optimizer, terms, loaded.index)
             if run.clip_grad_norm is not None:
