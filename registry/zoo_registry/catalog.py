@@ -123,9 +123,9 @@ class Catalog:
             )
         offers = shelf.find(name.bare, name.namespace)
         if name.namespace is None:
+            offers = [each for each in offers if each.plugin.is_own] or offers
             if kind == Fetcher.kind and len(offers) > 1:
                 raise AmbiguousName(scheme_clash(name.bare, offers))
-            offers = [each for each in offers if each.plugin.is_own] or offers
         if not offers:
             raise UnknownName(miss(kind, name, self.plugins, self._shelf))
         if len(offers) > 1:

@@ -6,7 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
 
 from zoo_registry import API_VERSION
 from zoo_registry.names import BARE
@@ -20,19 +21,37 @@ Candidate = tuple[PluginRecord, str]
 
 
 def installed() -> Iterator[Candidate]:
-    """Every plugin of every installed distribution; one that is on the path twice counts where it is imported from."""
+    """Every plugin of every installed distribution; one that is on the path twice counts where it is imported from.
+
+    A distribution whose metadata cannot be read is refused, under the name of its folder.
+    """
     seen = set()
     for distribution in distributions():
-        # Reading the metadata of a distribution costs a millisecond, of all of them a tenth of a second.
-        if FAMILY_OF_GROUPS not in (distribution.read_text("entry_points.txt") or ""):
-            continue
-        name, version = distribution.metadata["Name"], distribution.version
-        if normalized(name) in seen:
-            continue
-        seen.add(normalized(name))
-        for point in distribution.entry_points:
-            if point.group.startswith(FAMILY_OF_GROUPS):
-                yield PluginRecord(point.name, point.value, name, version, "loaded"), point.group
+        try:
+            found = _plugins_of(distribution)
+        except Exception as error:  # half-installed packages raise what their broken files lead to
+            folder = getattr(distribution, "_path", None)
+            name = Path(folder).stem if folder else "unknown"
+            record = PluginRecord(name, "", name, "", "refused")
+            message = f"its metadata cannot be read: {type(error).__name__}: {error}"
+            found = [
+                (replace(record, problems=(record.problem(message, f"install it again, or remove {folder}"),)), GROUP)
+            ]
+        name = normalized(found[0][0].distribution) if found else ""
+        if name not in seen:
+            yield from found
+            seen.add(name)
+
+
+def _plugins_of(distribution: Distribution) -> list[Candidate]:
+    # Reading the metadata of a distribution costs a millisecond, of all of them a tenth of a second.
+    if FAMILY_OF_GROUPS not in (distribution.read_text("entry_points.txt") or ""):
+        return []
+    name, version = distribution.metadata["Name"], distribution.version
+    if not (isinstance(name, str) and isinstance(version, str)):
+        raise ValueError("it has no name or version")
+    points = [point for point in distribution.entry_points if point.group.startswith(FAMILY_OF_GROUPS)]
+    return [(PluginRecord(point.name, point.value, name, version, "loaded"), point.group) for point in points]
 
 
 def given(points: Iterable[EntryPoint]) -> Iterator[Candidate]:
@@ -48,9 +67,12 @@ def settle(candidates: list[Candidate]) -> Iterator[PluginRecord]:
     """Refuse what speaks another API version, and claims on a namespace that collide; pass the rest on."""
     claims: dict[str, list[PluginRecord]] = defaultdict(list)
     for record, group in candidates:
-        if group == GROUP:
+        if group == GROUP and record.status == "loaded":
             claims[record.namespace].append(record)
     for record, group in candidates:
+        if record.status != "loaded":
+            yield record
+            continue
         if group != GROUP:
             speaks_both = any(rival.distribution == record.distribution for rival in claims[record.namespace])
             if not speaks_both:

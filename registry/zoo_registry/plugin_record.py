@@ -80,7 +80,10 @@ def normalized(distribution: str) -> str:
 
 def told(error: BaseException, module: str) -> str:
     """An exception in one line, with the innermost line of the plugin's own package that it went through."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an exception that cannot even say what it is about
+        text = ""
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     package = module.partition(".")[0]
     for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):

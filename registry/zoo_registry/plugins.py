@@ -94,8 +94,11 @@ def _load(record: PluginRecord, manager: pluggy.PluginManager) -> PluginRecord:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: no plugin may end the process that lists it
-        remedy = "pip install --force-reinstall" if record.is_own else "mend or upgrade it, or pip uninstall"
-        hint = f"{remedy} {record.distribution}".rstrip()
+        own, others = (
+            "pip install --force-reinstall",
+            f"mend or upgrade it, zoo plugins --disable {record.namespace}, or",
+        )
+        hint = f"{own if record.is_own else f'{others} pip uninstall'} {record.distribution}".rstrip()
         problem = record.problem(f"importing {record.module} raised {told(error, record.module)}", hint)
         return replace(record, status="failed", problems=(problem,), seconds=time.perf_counter() - start)
     if "torch" in sys.modules and not torch_was_there:

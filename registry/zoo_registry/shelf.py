@@ -11,7 +11,7 @@ from zoo_registry.entries import Entry, Fetcher
 from zoo_registry.errors import Problem
 from zoo_registry.hookspecs import HOOKS
 from zoo_registry.listed import Listed
-from zoo_registry.plugin_record import PluginRecord
+from zoo_registry.plugin_record import OWN, PluginRecord
 from zoo_registry.plugins import LoadedPlugins
 
 
@@ -92,8 +92,17 @@ class Shelf:
 
 
 def scheme_clash(scheme: str, rivals: Sequence[Listed]) -> Problem:
-    """Two plugins that fetch the same URIs: which of them sees the user's files must not be left to chance."""
-    plugins = " and ".join(f"{each.namespace} ({each.plugin.distribution})" for each in rivals)
-    foreign = [each.plugin.distribution for each in rivals if not each.plugin.is_own]
-    hint = f"keep one: {' or '.join(f'pip uninstall {distribution}' for distribution in foreign)}" if foreign else None
-    return Problem(f"{scheme}: is fetched by several plugins: {plugins}", hint=hint)
+    """Several plugins that fetch the same URIs: which of them sees the user's files must not be left to chance.
+
+    Ours goes on, so that no package can take `hf:` away from everybody; of several strangers none does.
+    """
+    foreign = [each for each in rivals if not each.plugin.is_own]
+    ways = [f"zoo plugins --disable {each.namespace}" for each in foreign]
+    names = [f"{each.namespace} ({each.plugin.distribution})" for each in rivals]
+    if len(foreign) < len(rivals):
+        unused = " and ".join(f"{each.namespace} ({each.plugin.distribution})" for each in foreign)
+        message = f"{scheme}: belongs to {OWN}; the fetcher of {unused} is not used"
+        return Problem(message, hint=f"rename it, or {' and '.join(ways)}")
+    return Problem(
+        f"{scheme}: is fetched by several plugins: {' and '.join(names)}", hint=f"keep one: {' or '.join(ways)}"
+    )

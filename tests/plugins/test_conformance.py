@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.testing import (
     AugmentationConformance,
     ComponentConformance,
     CompressionConformance,
+    ExporterConformance,
+    FetcherConformance,
     LossConformance,
     ModelConformance,
+    RecipeConformance,
+    SourceConformance,
+    TaskConformance,
 )
 from zoo_registry.protocols import Batch
 
@@ -399,17 +404,42 @@ class TestQuantizeInt8(CompressionConformance):
     name = "compress/quantize_int8"
 
 
-class TestClassification(ComponentConformance):
-    kind = "task"
+class TestClassification(TaskConformance):
     name = "tasks/classification"
+    labels = ("left", "right", "up")
+
+    def network(self) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 4 * 4, 3))
+
+    def target(self) -> dict[str, Tensor]:
+        return {"label_b": torch.tensor([0, 2, 1, 2])}
+
+    def example(self) -> Batch:
+        clip_bcthw = torch.randn(4, 3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+        return Batch({"clip_bcthw": clip_bcthw}, self.target(), torch.arange(4), torch.zeros(4, dtype=torch.int64))
+
+    def losses(self):
+        return {"loss": nn.functional.cross_entropy}
 
 
 class TestMultilabelClassification(TestClassification):
     name = "tasks/multilabel_classification"
 
+    def target(self) -> dict[str, Tensor]:
+        return {"label_bk": torch.tensor([[1.0, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1]])}
+
+    def losses(self):
+        return {"loss": nn.functional.binary_cross_entropy_with_logits}
+
 
 class TestRegression(TestClassification):
     name = "tasks/regression"
+
+    def target(self) -> dict[str, Tensor]:
+        return {"value_bk": torch.tensor([[1.0, 0, 0.5], [2, 1, 0], [0, 3, 1], [4, 1, 1]])}
+
+    def losses(self):
+        return {"loss": nn.functional.mse_loss}
 
 
 class TestFolder(ComponentConformance):
@@ -459,15 +489,37 @@ class TestHf(TestFolder):
     params = {"path": "saved"}
 
 
-class TestMotions(ComponentConformance):
-    kind = "source"
+class TestMotions(SourceConformance):
     name = "sources/motions"
+    params = {"count": 6, "size": 32}
 
 
-class TestShapes(TestMotions):
+class TestShapes(SourceConformance):
     name = "sources/shapes"
 
 
-class TestOnnx(ComponentConformance):
-    kind = "exporter"
+class TestOnnx(ExporterConformance):
     name = "export/onnx"
+
+
+class TestFile(FetcherConformance):
+    name = "hub/file"
+
+    def uri(self) -> str:
+        (self.folder / "model.json").write_text("{}")
+        return f"file:{self.folder}"
+
+    def missing(self) -> str:
+        return f"file:{self.folder / 'nothing'}"
+
+
+class TestQuickstart(RecipeConformance):
+    name = "recipes/quickstart"
+
+
+class TestTextbook(RecipeConformance):
+    name = "recipes/textbook"
+
+
+class TestFinetune(RecipeConformance):
+    name = "recipes/finetune"

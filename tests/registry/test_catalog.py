@@ -202,17 +202,31 @@ def test_listed_entries_name_the_very_records_of_the_catalogue(shelves):
     assert all(any(listed.plugin is plugin for plugin in index.plugins) for listed in index.list("model"))
 
 
-def test_two_plugins_with_one_scheme_are_an_error(site):
-    fetcher = "@hookimpl\ndef zoo_fetchers():\n    return [Fetcher('hf', 'a.b:fetch')]"
-    site.module("our_hub", fetcher)
-    site.distribution("videozoo", hub="our_hub")
-    site.plugin("atlas", fetcher)
+FETCHER = "@hookimpl\ndef zoo_fetchers():\n    return [Fetcher('hf', 'a.b:fetch')]"
+
+
+def test_two_strangers_with_one_scheme_are_an_error(site):
+    site.plugin("atlas", FETCHER)
+    site.plugin("emca", FETCHER)
     index = site.catalog()
     text = miss(index, "hf", "fetcher", AmbiguousName)
     said, remedy = text.split("\n  ")
-    assert said == "hf: is fetched by several plugins: atlas (zoo-atlas) and hub (videozoo)"
-    assert remedy == "keep one: pip uninstall zoo-atlas"
+    assert said == "hf: is fetched by several plugins: atlas (zoo-atlas) and emca (zoo-emca)"
+    assert remedy == "keep one: zoo plugins --disable atlas or zoo plugins --disable emca"
     assert text in [str(problem) for problem in index.problems()]
+
+
+def test_nobody_takes_our_schemes_away(site):
+    site.module("our_hub", FETCHER)
+    site.distribution("videozoo", hub="our_hub")
+    site.plugin("atlas", FETCHER)
+    index = site.catalog()
+    assert index.resolve("fetcher", "hf").name == "hub/hf"
+    (problem,) = index.problems()
+    assert str(problem) == (
+        "hf: belongs to videozoo; the fetcher of atlas (zoo-atlas) is not used\n"
+        "  rename it, or zoo plugins --disable atlas"
+    )
 
 
 def test_a_component_whose_packages_are_missing_names_the_pip_line(site):

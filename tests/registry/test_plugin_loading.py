@@ -80,7 +80,7 @@ def test_an_import_error_names_plugin_module_and_line(site):
     assert text.startswith("plugin atlas (zoo-atlas 1.0): importing zoo_atlas raised ModuleNotFoundError")
     assert "No module named 'a_package_nobody_has'" in text
     assert "zoo_atlas.py:2" in text
-    assert "pip uninstall zoo-atlas" in text
+    assert "mend or upgrade it, zoo plugins --disable atlas, or pip uninstall zoo-atlas" in text
     assert site.record("fine").status == "loaded"
 
 
@@ -247,6 +247,57 @@ def test_torch_imported_by_a_hook_is_reported(site):
     """)
     assert printed.startswith("1 ")
     assert "plugin atlas (zoo-atlas 1.0): zoo_losses imports torch" in printed
+
+
+@pytest.fixture
+def clock(site, monkeypatch):
+    """A clock that stands still but for what plugins put on."""
+    site.module("clock", "now = 0.0")
+    import clock
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock.now)
+
+
+def test_a_module_that_takes_long_is_told_so(site, clock):
+    site.plugin("atlas", "import clock\nclock.now += 2.5\n" + GOOD.replace("\n    ", "\n"))
+    record = site.record("atlas")
+    assert (record.status, record.seconds) == ("loaded", 2.5)
+    assert only_problem(record).startswith(
+        "plugin atlas (zoo-atlas 1.0): importing zoo_atlas takes 2.5 s\n  every command waits for it"
+    )
+
+
+def test_a_hook_that_takes_long_is_told_so(site, clock):
+    site.plugin("atlas", "import clock\n@hookimpl\ndef zoo_losses():\n    clock.now += 1.25\n    return []")
+    assert site.record("atlas").problems == ()
+    assert "plugin atlas (zoo-atlas 1.0): zoo_losses takes 1.2 s" in str(site.catalog().problems()[0])
+
+
+def test_an_exception_that_cannot_be_printed_is_named(site):
+    site.plugin("atlas", "class Mute(Exception):\n    def __str__(self):\n        return 1 / 0\nraise Mute")
+    assert "importing zoo_atlas raised Mute (" in only_problem(site.record("atlas"))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "why"),
+    [
+        ("entry_points.txt", "[zoo.plugins.v1]\ngarbage\n", "TypeError"),
+        ("entry_points.txt", "[zoo.plugins.v1]\natlas = \udcff\n", "UnicodeDecodeError"),
+        ("METADATA", "", "ValueError: it has no name or version"),
+    ],
+)
+def test_a_distribution_with_broken_metadata_is_refused_and_the_others_load(site, file, text, why):
+    site.plugin("fine", GOOD)
+    site.plugin("atlas", GOOD)
+    (site.folder / "zoo_atlas-1.0.dist-info" / file).write_bytes(text.encode("utf-8", "surrogateescape"))
+    printed = site.run("""
+        from zoo_registry.plugins import load_plugins
+        records = {record.namespace: record for record in load_plugins().records}
+        print(records["fine"].status, records["zoo_atlas-1.0"].status, *records["zoo_atlas-1.0"].problems)
+    """)
+    assert printed.startswith("loaded refused plugin zoo_atlas-1.0 (zoo_atlas-1.0): its metadata cannot be read: ")
+    assert why in printed
+    assert "install it again, or remove" in printed
 
 
 def test_names_of_distributions_compare_as_pip_compares_them():
