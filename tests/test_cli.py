@@ -1,6 +1,7 @@
 """The command line, as its users meet it: in fresh processes, mistakes included."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,28 @@ def test_show_counts_what_a_model_costs_and_draws_it(tmp_path: Path) -> None:
     picture = (tmp_path / "x3d.svg").read_text()
     assert picture.startswith("<?xml")
     assert "3,794,274 parameters" in picture
+
+
+def test_show_tells_what_it_can_of_a_model_whose_packages_are_missing(tmp_path: Path) -> None:
+    program = """
+import sys
+sys.modules["transformers"] = None
+from zoo.cli import main
+main(sys.argv[1:])
+"""
+    environment = {**os.environ, "ZOO_CACHE": str(tmp_path)}
+
+    def show(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, "show", "videomae_s", *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+
+    said = show()
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "16 frames" in said.stdout
+    assert 'pip install "videozoo[transformers]"' in said.stdout
+    drawn = show("--diagram", "model.svg")
+    assert drawn.returncode == 2
+    assert 'pip install "videozoo[transformers]"' in drawn.stderr
 
 
 def test_show_draws_models_only_and_only_as_pictures(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def show(name: str, kind: str | None, diagram: Path | None) -> None:
     """
     from zoo.build import parameters
     from zoo_registry.entries import Model, Recipe
+    from zoo_registry.errors import MissingExtra
 
     listed = _find(name, kind)
     if diagram is not None:
@@ -41,7 +42,13 @@ def show(name: str, kind: str | None, diagram: Path | None) -> None:
         click.echo(f"  {label:12}{value}")
     if isinstance(entry, Recipe):
         return
-    signature = [parameter for parameter in parameters(listed) if parameter.name not in entry.fixed]
+    try:
+        signature = [parameter for parameter in parameters(listed) if parameter.name not in entry.fixed]
+    except MissingExtra as error:  # what is declared can be shown without the packages
+        if diagram is not None:
+            raise
+        click.echo(f"  {'params':12}not known: {error}")
+        return
     if signature:
         click.echo("  params")
         for parameter in signature:
@@ -71,16 +78,13 @@ def _count(listed: Any, picture: Path | None) -> None:
             raise
         click.echo(f"  {'cost':12}not counted: {error}")
         return
-    click.echo(f"  {'cost':12}{cost.parameters:,} parameters, {cost.gmacs:.3f} GMACs, {_millions(cost.activations)}")
+    click.echo(f"  {'cost':12}{cost.parameters:,} parameters, {cost.gmacs:.3f} GMACs, {cost.activations:,} activations")
+    click.echo(f"  {'':12}for one clip and 400 classes")
     if picture is not None:
         from zoo.report import diagram
 
         diagram(module, example, picture, title=listed.name)
         click.echo(f"  {'diagram':12}{picture}")
-
-
-def _millions(activations: int) -> str:
-    return f"{activations / 1e6:.1f} M activations a clip (400 classes)"
 
 
 def _find(name: str, kind: str | None) -> Any:
