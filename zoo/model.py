@@ -255,13 +255,15 @@ def load(
     params: Mapping[str, Any] | None = None,
     clip: Mapping[str, Any] | None = None,
     device: str | torch.device = "cpu",
+    allow_pickle: bool = False,
 ) -> ZooModel:
     """Load a model by name, from a run, a folder or a store.
 
     Args:
         reference: a name from the catalogue, with a tag or not (`torchvision/r3d_18`, `r3d_18.k400`); a run or a model
             folder (`./runs/x`, or `runs/x` where no model is called so); a URI (`file:runs/x/model`,
-            `hf://org/name@commit`).
+            `hf://org/name@commit`), also of what timm, transformers and others put on the Hub, where a plugin
+            recognises it.
         pretrained: for names: published weights (those of the tag, else the first), or random ones.
         num_classes: for names: outputs of the head; by default as many as the published weights have. Where it is not
             what the weights were trained for, the head starts from random values and a warning says so.
@@ -271,6 +273,8 @@ def load(
             weights are folded), `{"drop_path": 0.2}`; `zoo show NAME` lists them.
         clip: for names: changes of the clip spec, as in a recipe's `data.clip`: `{"frames": 8, "size": 160}`.
         device: where the model goes.
+        allow_pickle: for repositories and folders of other libraries: weights may be a pickle. Only tensors are read
+            from it (`weights_only=True`), and a warning says so.
 
     Returns:
         The model in eval mode: the same kind of thing, wherever it came from.
@@ -314,8 +318,8 @@ def load(
             hint="`pretrained`, `num_classes`, `params` and `clip` go with names from the catalogue; to train on, name "
             "the folder as `model.weights` of a recipe",
         )
-    model = _load_from(text if kind == "uri" else f"file:{text}", device)
-    return model.as_backbone() if features_only else model
+    uri = text if kind == "uri" else f"file:{text}"
+    return _load_from(uri, device, features_only=features_only, allow_pickle=allow_pickle)
 
 
 def _check_options(num_classes: object, mappings: Mapping[str, object], device: str | torch.device) -> None:
@@ -336,20 +340,21 @@ def _check_options(num_classes: object, mappings: Mapping[str, object], device: 
         ) from None
 
 
-def _load_from(uri: str, device: str | torch.device) -> ZooModel:
+def _load_from(uri: str, device: str | torch.device, *, features_only: bool, allow_pickle: bool) -> ZooModel:
     from zoo.artefact.file_names import MANIFEST, WEIGHTS
     from zoo.artefact.load import load_model
     from zoo.pretrained import fetch
+    from zoo.pretrained.described import DESCRIBED_BY
+    from zoo.pretrained.foreign import load_foreign
+    from zoo.pretrained.state_dicts import model_folder
 
-    fetched = fetch(uri, files=(MANIFEST, WEIGHTS))
-    run = fetched.path / "model"
-    folder = run if (run / MANIFEST).is_file() and not (fetched.path / MANIFEST).is_file() else fetched.path
-    if not (folder / MANIFEST).is_file():
-        raise ArtefactError(
-            f"{fetched.uri} is no model of videozoo: it has no {MANIFEST}",
-            hint="weights of other projects go into a model of the catalogue: `model.weights` of a recipe",
-        )
-    return load_model(folder, device=device, uri=fetched.uri)
+    fetched = fetch(uri, files=(MANIFEST, *DESCRIBED_BY))
+    folder = model_folder(fetched.path)
+    if folder is None:
+        return load_foreign(fetched, features_only=features_only, allow_pickle=allow_pickle, device=device)
+    fetch(fetched.uri, files=(MANIFEST, WEIGHTS))
+    model = load_model(folder, device=device, uri=fetched.uri, immutable=fetched.immutable)
+    return model.as_backbone() if features_only else model
 
 
 def _neither_name_nor_folder(text: str, error: NameProblem) -> ZooError:

@@ -1,6 +1,7 @@
 """The plugin API of videozoo: everything a plugin imports. Needs pluggy only, never imports torch."""
 
 from zoo_registry.entries import (
+    Adapter,
     AudioSpec,
     Augmentation,
     ClipSpec,
@@ -29,6 +30,7 @@ API_VERSION = 1
 
 __all__ = [
     "API_VERSION",
+    "Adapter",
     "ArtefactError",
     "AudioSpec",
     "Augmentation",

@@ -335,6 +335,17 @@ class Fetcher(Entry):
 
 
 @dataclass(frozen=True)
+class Adapter(Entry):
+    """Recognises models that another library published. Builder: `() -> zoo_registry.protocols.Recognise`.
+
+    `name` is what that library calls its way of laying out a repository, such as the library's own name. Declared by
+    the plugin whose models can take such weights.
+    """
+
+    kind: ClassVar[str] = "adapter"
+
+
+@dataclass(frozen=True)
 class Observer(Entry):
     """Watches a run: logging, sounds, dashboards. Builder: `(*, ...) -> zoo_registry.protocols.RunObserver`."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo_registry.entries import (
+    Adapter,
     AudioSpec,
     Augmentation,
     ClipSpec,
@@ -27,7 +28,7 @@ from zoo_registry.names import BARE, TAG
 
 ENTRY_OF_KIND: Mapping[str, type[Entry]] = {
     entry.kind: entry
-    for entry in (Model, Augmentation, Loss, Compression, Task, Source, Recipe, Exporter, Fetcher, Observer)
+    for entry in (Model, Augmentation, Loss, Compression, Task, Source, Recipe, Exporter, Fetcher, Adapter, Observer)
 }
 """The record that each kind's hook returns."""
 

@@ -66,7 +66,12 @@ def zoo_exporters() -> Iterable[entries.Exporter]:  # type: ignore[empty-body]
 
 @hookspec
 def zoo_fetchers() -> Iterable[entries.Fetcher]:  # type: ignore[empty-body]
-    """Fetchers by URI scheme, when a URI is opened. Two plugins with one scheme are an error."""
+    """Fetchers by URI scheme, when a URI is opened. Ours keep theirs; two others with one scheme are an error."""
+
+
+@hookspec
+def zoo_adapters() -> Iterable[entries.Adapter]:  # type: ignore[empty-body]
+    """Adapters, when a repository or folder is loaded that another library wrote."""
 
 
 @hookspec
@@ -84,6 +89,7 @@ HOOKS: dict[str, str] = {
     entries.Recipe.kind: "zoo_recipes",
     entries.Exporter.kind: "zoo_exporters",
     entries.Fetcher.kind: "zoo_fetchers",
+    entries.Adapter.kind: "zoo_adapters",
     entries.Observer.kind: "zoo_observers",
 }
 """The hook of each kind."""

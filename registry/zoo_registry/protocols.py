@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module, Parameter
 
+    from zoo_registry.entries import ClipSpec
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -537,10 +538,53 @@ class Fetched:
     Attributes:
         path: local folder, or file.
         uri: the same thing pinned: the commit instead of the branch.
+        immutable: whether these files are replaced and never written to, so that their bytes may be read later.
     """
 
     path: Path
     uri: str
+    immutable: bool = False
+
+
+class Recognise(Protocol):
+    """Says which model of the catalogue a repository of another library holds."""
+
+    def __call__(self, described: Mapping[str, Mapping[str, Any]]) -> Recognised | None:
+        """Look at what describes the model, none of which can be trusted.
+
+        Args:
+            described: by name of the file `config.json`, `preprocessor_config.json` and the head of `README.md`; those
+                that are not there, or cannot be read, are empty.
+
+        Returns:
+            None for what this library did not write.
+
+        Raises:
+            ParameterError: this library wrote it, but the catalogue has no model like it; says what is not there.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognised:
+    """What a repository of another library holds.
+
+    Attributes:
+        model: qualified name in the catalogue.
+        params: of its builder.
+        convert: `(state: Mapping[str, Tensor], module) -> Mapping[str, Tensor]` from the library's keys to the
+            module's; may raise a ParameterError where the module differs from what was published.
+        num_classes: outputs of the head; None where the weights have none.
+        labels: names of the classes, in the order of the outputs.
+        clip: what the weights want to see; None for the model's own.
+    """
+
+    model: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    convert: Callable[[Mapping[str, Any], Any], Mapping[str, Any]] | None = None
+    num_classes: int | None = None
+    labels: tuple[str, ...] = ()
+    clip: ClipSpec | None = None
 
 
 class RunObserver(Protocol):
@@ -562,7 +606,7 @@ class RunObserver(Protocol):
 __all__ = [
     "PROVIDED", "Augment", "Batch", "BeforeAfter", "CompressionContext", "Embedded", "Fetch", "Fetched",
     "Figure", "FilmStrip", "FusibleAugment", "Matrix", "Media", "Metrics", "Objective", "Outputs", "Overview",
-    "Provided", "Ref", "RunObserver", "Sample", "SampleSource", "SampleStream", "Series", "Stage", "StagedNetwork",
-    "Strip", "Task",
+    "Provided", "Recognise", "Recognised", "Ref", "RunObserver", "Sample", "SampleSource", "SampleStream", "Series",
+    "Stage", "StagedNetwork", "Strip", "Task",
     "is_provided", "select_rows",
 ]  # fmt: skip

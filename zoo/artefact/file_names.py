@@ -3,3 +3,5 @@
 MANIFEST = "model.json"
 WEIGHTS = "model.safetensors"
 LABELS = "labels.json"
+CONFIG = "config.json"
+"""How other projects describe a model."""

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
-def load_model(folder: str | Path, *, device: str | torch.device = "cpu", uri: str | None = None) -> ZooModel:
+def load_model(
+    folder: str | Path, *, device: str | torch.device = "cpu", uri: str | None = None, immutable: bool = False
+) -> ZooModel:
     """Load a model folder, strictly.
 
     Nothing in the folder is trusted: no pickle is opened, no code or import path is taken from it, the checksum of the
@@ -35,6 +37,7 @@ def load_model(folder: str | Path, *, device: str | torch.device = "cpu", uri: s
         folder: with `model.json` and `model.safetensors`.
         device: where the model goes.
         uri: what the model says it was loaded from; the folder by default.
+        immutable: the folder is in a cache, see `zoo.artefact.weights.read_weights`.
 
     Returns:
         The model in eval mode.
@@ -48,7 +51,7 @@ def load_model(folder: str | Path, *, device: str | torch.device = "cpu", uri: s
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    weights = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256)
+    weights = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256, immutable=immutable)
     listed = _resolve(manifest)
     network = build_empty(lambda: _build(listed, manifest), lambda built: _check(built, weights, manifest, folder))
     fill(network, weights)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.artefact.checksums import sha256_of
 from zoo_registry.errors import ArtefactError, Location, Problem
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from zoo.artefact.manifest import WeightsFile
+
+_PICKLE = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""What pickles of torch begin with."""
 
 SHOWN = 5
 """How many keys that do not fit are named."""
@@ -77,49 +81,55 @@ def _apart(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return answer
 
 
-def sha256_of(path: Path) -> str:
-    """Checksum of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_weights(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
-    """Read a safetensors file; the bytes that are checked are the bytes that are used.
+def read_weights(path: Path, *, sha256: str | None = None, immutable: bool = False) -> dict[str, Tensor]:
+    """Read a safetensors file.
 
     Args:
         path: the file.
         sha256: expected checksum of the whole file.
+        immutable: the file is in a cache, where files are replaced and never written to. It is mapped into memory: its
+            bytes are read when they are needed, and its checksum is computed once, see `zoo.artefact.checksums`. Of
+            any other file the bytes that are checked are the bytes that are used, and the tensors do not depend on it.
 
     Returns:
-        Tensors on the CPU that no longer depend on the file.
+        Tensors on the CPU; what is written to them does not reach the file.
 
     Raises:
         ArtefactError: no such file, another checksum, a pickle, or a damaged or hostile header.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
+    from safetensors.torch import load, load_file
 
     where = Location(str(path))
     if not path.is_file():
         raise ArtefactError("the weights are missing", where=where, hint="save or fetch the model again")
-    data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise ArtefactError(
-            f"the weights are not those that were saved: sha256 is {found[:12]}…, should be {sha256[:12]}…",
-            where=where,
-            hint="the file is damaged or was changed; fetch or save the model again",
-        )
-    if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    data = None if immutable else path.read_bytes()
+    if sha256 is not None:
+        _check_sum(sha256_of(path) if data is None else hashlib.sha256(data).hexdigest(), sha256, where)
+    if (_first_bytes(path) if data is None else data[:2]) in _PICKLE:
         raise ArtefactError(
             "this is a pickle, which can run code when it is opened; it was not opened",
             where=where,
             hint="ask its author for a safetensors file",
         )
     try:
-        return dict(load(data))
-    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        return dict(load_file(path) if data is None else load(data))
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise ArtefactError(f"not a safetensors file: {error}", where=where, hint="fetch it again") from None
+
+
+def _check_sum(found: str, wanted: str, where: Location) -> None:
+    if found != wanted:
+        raise ArtefactError(
+            f"the weights are not those that were saved: sha256 is {found[:12]}…, should be {wanted[:12]}…",
+            where=where,
+            hint="the file is damaged or was changed; fetch or save the model again",
+        )
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(2)
 
 
 def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, str]:

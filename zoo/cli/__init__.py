@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -16,7 +20,11 @@ COMMANDS = {
     "models": ("zoo.cli.models", "List models by name."),
     "show": ("zoo.cli.show", "Show everything known about one component."),
     "convert": ("zoo.cli.convert", "Turn a checkpoint of another project into a model folder."),
-    "plugins": ("zoo.cli.plugins", "List plugins, what they bring and what is wrong with them."),
+    "search": ("zoo.cli.search", "Find models by words, here and on the Hub."),
+    "pull": ("zoo.cli.pull", "Fetch models and verify them."),
+    "push": ("zoo.cli.push", "Publish a run or a model."),
+    "plugins": ("zoo.cli.plugins", "List plugins and what is wrong with them; check, disable and enable them."),
+    "new": ("zoo.cli.new", "Write the first files of a plugin."),
     "check": ("zoo.cli.recipe", "Check a recipe without running it."),
     "explain": ("zoo.cli.recipe", "Print a recipe in full, with where each value comes from."),
     "schema": ("zoo.cli.recipe", "Print the JSON Schema of recipes, for editors."),
@@ -50,9 +58,20 @@ def cli(debug: bool) -> None:
     """
 
 
+def _show_warning(otherwise: Callable[..., None], message: Warning | str, *place: Any) -> None:
+    """A warning about a component is for the user, who did not write the line of code that it comes from."""
+    from zoo_registry.catalog import ComponentDeprecated
+
+    if isinstance(message, ComponentDeprecated):
+        click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
+    else:
+        otherwise(message, *place)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `zoo` command: an error the user caused is a message and exit code 2, not a traceback."""
     words = sys.argv[1:] if arguments is None else arguments
+    warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
     try:
         sys.exit(cli.main(args=words, prog_name="zoo", standalone_mode=False))
     except click.ClickException as error:

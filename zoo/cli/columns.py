@@ -8,6 +8,20 @@ from collections.abc import Iterable, Sequence
 import click
 
 
+def in_bytes(size: float) -> str:
+    """A size for people.
+
+    Example:
+        >>> in_bytes(346_000_000)
+        '346.0 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
 def print_columns(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> None:
     """Print rows under a head.
 

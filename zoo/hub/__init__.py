@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.hub.card import model_card
-    from zoo.hub.push import check_destination, publish
+    from zoo.hub.push import Plan, check_destination, plan, publish
 
-__all__ = ["check_destination", "model_card", "publish"]
+__all__ = ["Plan", "check_destination", "model_card", "plan", "publish"]
 
 _HOMES = {
+    "Plan": "zoo.hub.push",
     "check_destination": "zoo.hub.push",
     "model_card": "zoo.hub.card",
+    "plan": "zoo.hub.push",
     "publish": "zoo.hub.push",
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
 
 from zoo.artefact.manifest import Manifest
+from zoo.hub.card_parts import BEGIN, END, split_card
 from zoo_registry.errors import ZooError
 from zoo_registry.names import Name
 
@@ -21,24 +22,32 @@ _LICENCES = frozenset(
 _SPLITS = ("val", "test")
 
 
-def model_card(manifest: Manifest, address: str, *, files: Collection[str] = ()) -> str:
+def model_card(manifest: Manifest, address: str, *, files: Collection[str] = (), earlier: str = "") -> str:
     """Write the card.
+
+    What is generated stands between two comments. Whatever else an earlier card has was written by hand and stays: the
+    text before and after the comments, and the keys of the head that are not ours.
 
     Args:
         manifest: of the model.
         address: the URI to load it from.
         files: names of what is published with it; pictures and the recipe are shown or linked when there.
+        earlier: the card that this one takes the place of.
 
     Returns:
         Markdown with a YAML head.
+
+    Raises:
+        HubError: the earlier card's head cannot be read.
 
     Example:
         >>> print(model_card(manifest, "hf://me/hand-waves"))    # doctest: +SKIP
     """
     title = address.partition("@")[0].rpartition("/")[2]
-    head = yaml.safe_dump(_metadata(manifest, title), sort_keys=False, allow_unicode=True)
+    kept = split_card(earlier)
+    head = yaml.safe_dump(_merged(kept.head, _metadata(manifest, title)), sort_keys=False, allow_unicode=True)
     parts = [
-        f"---\n{head}---",
+        BEGIN,
         f"# {_inline(title)}",
         _introduction(manifest),
         f'```python\nimport zoo\n\nmodel = zoo.load({address!r})\nmodel.predict("film.mp4")\n```',
@@ -46,8 +55,20 @@ def model_card(manifest: Manifest, address: str, *, files: Collection[str] = ())
         _pictures(files),
         _input(manifest),
         _provenance(manifest, files),
+        END,
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    generated = "\n\n".join(part for part in parts if part)
+    body = "\n\n".join(part for part in (kept.before, generated, kept.after) if part)
+    return f"---\n{head}---\n\n{body}\n"
+
+
+def _merged(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """The head of an earlier card with ours in it; tags of both."""
+    stale = ("license_name", "license_link", "model-index")  # of what was there before
+    tags = earlier.get("tags")
+    more = [tag for tag in tags if tag not in ours["tags"]] if isinstance(tags, list) else []
+    others = {key: value for key, value in earlier.items() if key not in ours and key not in stale}
+    return {**ours, "tags": [*ours["tags"], *more], **others}
 
 
 def _metadata(manifest: Manifest, title: str) -> dict[str, Any]:

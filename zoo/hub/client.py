@@ -13,9 +13,6 @@ from zoo_registry.errors import HubError
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-TIMEOUT = 10.0
-"""Seconds that the Hub has to answer a question about a repository."""
-
 _REPOSITORY = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 LOGIN = "`hf auth login`, or set HF_TOKEN"
@@ -23,6 +20,10 @@ LOGIN = "`hf auth login`, or set HF_TOKEN"
 
 class Unreachable(HubError):
     """The Hub does not answer, or not now; what is in the cache can still serve."""
+
+
+class NotThere(HubError):
+    """There is no such repository, as far as this token may see."""
 
 
 def set_environment() -> None:
@@ -39,6 +40,17 @@ def api() -> HfApi:
     from zoo_registry import __version__
 
     return HfApi(library_name="videozoo", library_version=__version__)
+
+
+def patience() -> float:
+    """Seconds that the Hub has to answer a question: `HF_HUB_ETAG_TIMEOUT`, 10 by default.
+
+    It is asked once before anything is downloaded, so a Hub that is down costs this and no more.
+    """
+    set_environment()
+    from huggingface_hub import constants
+
+    return float(constants.HF_HUB_ETAG_TIMEOUT)
 
 
 def split_reference(text: str) -> tuple[str, str | None]:
@@ -72,7 +84,7 @@ def clear_words(repository: str, revision: str | None = None) -> Iterator[None]:
             hint=f"ask for it on {_page(repository)}, then {LOGIN}",
         ) from error
     except errors.RepositoryNotFoundError as error:
-        raise HubError(
+        raise NotThere(
             f"there is no model {repository} on the Hub, or it is private and this token may not see it",
             hint=f"check the name; for a private one {LOGIN}",
         ) from error
@@ -83,8 +95,10 @@ def clear_words(repository: str, revision: str | None = None) -> Iterator[None]:
     except errors.OfflineModeIsEnabled as error:
         raise Unreachable("HF_HUB_OFFLINE is set", hint="unset HF_HUB_OFFLINE to ask the Hub") from error
     except errors.LocalEntryNotFoundError as error:
+        if isinstance(error.__cause__, errors.FileMetadataError):
+            raise _no_hub(error.__cause__) from error
         raise Unreachable(
-            f"{repository} cannot be fetched and is not in the cache", hint="check the connection and retry"
+            f"the Hub stopped answering: {error.__cause__ or 'no connection'}", hint="check the connection and retry"
         ) from error
     except errors.LocalTokenNotFoundError as error:
         raise HubError("there is no token for the Hub on this machine", hint=LOGIN) from error
@@ -96,14 +110,19 @@ def clear_words(repository: str, revision: str | None = None) -> Iterator[None]:
             hint="check the connection, HTTPS_PROXY and HF_ENDPOINT; if transfers stall, set HF_HUB_DISABLE_XET=1",
         ) from error
     except errors.FileMetadataError as error:
-        raise Unreachable(
-            f"what answers for the Hub is none: {str(error).splitlines()[0]}",
-            hint="check HF_ENDPOINT; a mirror may need HF_HUB_DISABLE_XET=1",
-        ) from error
+        raise _no_hub(error) from error
     except OSError as error:
         if "Consistency check failed" in str(error):
             raise Unreachable(f"a file of {repository} arrived incomplete", hint="try again") from error
         raise HubError(f"{repository}: {error}", hint="check the disk that holds HF_HOME") from error
+
+
+def _no_hub(error: Exception) -> Unreachable:
+    """Headers are missing that the Hub always sends."""
+    return Unreachable(
+        f"what answers for the Hub is none: {_first_line(error)}",
+        hint="check HF_ENDPOINT; a mirror may need HF_HUB_DISABLE_XET=1",
+    )
 
 
 def _by_status(status: int, repository: str, error: Exception) -> HubError:

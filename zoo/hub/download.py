@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
-from zoo.artefact.weights import sha256_of
+from zoo.artefact.checksums import sha256_of
 from zoo_registry.catalog import cache_folder
 from zoo_registry.errors import HubError
 from zoo_registry.protocols import Fetch, Fetched
@@ -50,7 +50,7 @@ def fetch_file(uri: str, *, files: Iterable[str] | None = None) -> Fetched:
         raise HubError(f"{uri!r} cannot be fetched", hint="write https://..., or https://...#sha256=<checksum>")
     folder = cache_folder() / "downloads" / hashlib.sha256(address.encode()).hexdigest()[:16]
     path = download(address, folder, sha256=checksum[1].lower() if checksum else "")
-    return Fetched(path, f"{address}#sha256={path.parent.name}")
+    return Fetched(path, f"{address}#sha256={path.parent.name}", immutable=True)
 
 
 def download(address: str, folder: Path, *, sha256: str = "") -> Path:

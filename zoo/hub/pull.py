@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from zoo.artefact.checksums import sha256_of
 from zoo.artefact.file_names import WEIGHTS
-from zoo.artefact.weights import sha256_of
-from zoo.hub.client import TIMEOUT, Unreachable, api, clear_words, set_environment, split_reference
-from zoo.hub.layout import FETCHED
+from zoo.hub.client import Unreachable, api, clear_words, patience, set_environment, split_reference
+from zoo.hub.layout import FETCHED, PICKLES, is_fetched
+from zoo.hub.listing import Listing, RemoteFile, fetchable, has_weights, keep, kept, names_of
 from zoo_registry.errors import HubError
 from zoo_registry.protocols import Fetch, Fetched
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,19 @@ class Snapshot:
     Attributes:
         repository: `org/name`.
         commit: its 40 digits.
-        digests: checksum by file name, as the Hub tells it: sha256 of large files, git's blob id of small ones; empty
-            when the Hub was not asked.
+        listing: what it holds; None when nobody here knows.
         paths: the files that are here, by name.
     """
 
     repository: str
     commit: str
-    digests: Mapping[str, str] = field(default_factory=dict)
+    listing: Listing | None = None
     paths: Mapping[str, Path] = field(default_factory=dict)
+
+    def is_complete(self, wanted: Sequence[str]) -> bool:
+        """Whether all that is wanted and exists is here."""
+        names = wanted if self.listing is None else names_of(self.listing, wanted)
+        return bool(names) and set(names) <= set(self.paths) and (WEIGHTS not in wanted or has_weights(list(names)))
 
 
 def hub_fetcher() -> Fetch:
@@ -54,7 +60,8 @@ def fetch_repository(uri: str, *, files: Iterable[str] | None = None) -> Fetched
 
     Args:
         uri: `hf://org/name` or `hf://org/name@revision`.
-        files: of these, the ones that the repository has; all that a model can have by default.
+        files: of these, the ones that the repository has; all that a model can have by default. Weights may also come
+            in shards, or as a pickle if that is asked for by its name.
 
     Returns:
         The folder of the snapshot, and the URI with the commit.
@@ -64,12 +71,12 @@ def fetch_repository(uri: str, *, files: Iterable[str] | None = None) -> Fetched
     """
     repository, revision = split_reference(uri)
     wanted = tuple(files) if files is not None else FETCHED
-    unknown = [name for name in wanted if name not in FETCHED]
+    unknown = [name for name in wanted if not is_fetched(name)]
     if unknown:
         raise HubError(f"{unknown[0]!r} is no file of a model", hint=f"a model has {', '.join(FETCHED)}")
     snapshot = _cached(repository, revision, wanted)
     # A commit never changes: when it is here completely, there is nothing to ask.
-    if not (snapshot and snapshot.commit == revision and set(snapshot.paths) == set(wanted)):
+    if not (snapshot and snapshot.commit == revision and snapshot.is_complete(wanted)):
         try:
             snapshot = _download_all(_resolve(repository, revision), revision, wanted)
         except Unreachable as error:
@@ -79,45 +86,85 @@ def fetch_repository(uri: str, *, files: Iterable[str] | None = None) -> Fetched
 
 def _fetched(snapshot: Snapshot) -> Fetched:
     folder = next(iter(snapshot.paths.values())).parent
-    return Fetched(folder, f"hf://{snapshot.repository}@{snapshot.commit}")
+    return Fetched(folder, f"hf://{snapshot.repository}@{snapshot.commit}", immutable=True)
 
 
 def _resolve(repository: str, revision: str | None) -> Snapshot:
+    """The commit that a revision is now, and what it holds."""
+    if revision is not None and _COMMIT.fullmatch(revision) and (known := kept(_host(), repository, revision)):
+        return Snapshot(repository, revision, known)
     with clear_words(repository, revision):
-        info = api().model_info(repository, revision=revision, files_metadata=True, timeout=TIMEOUT)
+        info = api().model_info(repository, revision=revision, files_metadata=True, timeout=patience())
     if not info.sha or not _COMMIT.fullmatch(info.sha):
         raise HubError(f"{repository} has no commit yet", hint="publish something first")
-    files = info.siblings or ()
-    digests = {file.rfilename: (file.lfs.sha256 if file.lfs else file.blob_id) or "" for file in files}
-    return Snapshot(repository, info.sha, digests)
+    files = {
+        file.rfilename: RemoteFile(file.size or 0, (file.lfs.sha256 if file.lfs else file.blob_id) or "")
+        for file in info.siblings or ()
+    }
+    listing = fetchable(files)
+    keep(_host(), repository, info.sha, listing)
+    return Snapshot(repository, info.sha, listing)
+
+
+def _host() -> str:
+    set_environment()
+    from huggingface_hub import constants
+
+    return urlsplit(constants.ENDPOINT).netloc
 
 
 def _download_all(snapshot: Snapshot, revision: str | None, wanted: Sequence[str]) -> Snapshot:
-    names = [name for name in wanted if name in snapshot.digests]
-    if not names or (WEIGHTS in wanted and WEIGHTS not in names):
-        raise _nothing_to_use(snapshot)
+    listing = snapshot.listing or {}
+    names = names_of(listing, wanted)
+    if not names or (WEIGHTS in wanted and not has_weights(names)):
+        raise _nothing_to_use(snapshot, wanted)
+    _check_space(snapshot, names)
     paths = {name: _download(snapshot, name) for name in names}
     if revision != snapshot.commit:
         # Through the revision's name once, so that the client notes its commit for days without a connection.
         with suppress(HubError), clear_words(snapshot.repository, revision):
             api().hf_hub_download(snapshot.repository, names[0], revision=revision)
-    return Snapshot(snapshot.repository, snapshot.commit, snapshot.digests, paths)
+    return replace(snapshot, paths=paths)
 
 
-def _nothing_to_use(snapshot: Snapshot) -> HubError:
-    pickles = [name for name in snapshot.digests if name.endswith(_PICKLES)]
-    if pickles:
+def _check_space(snapshot: Snapshot, names: Sequence[str]) -> None:
+    """Refuse what the disk cannot hold before a byte of it is asked for; sizes are what the repository claims."""
+    from huggingface_hub import constants
+
+    here = _cached(snapshot.repository, snapshot.commit, names)
+    missing = [name for name in names if here is None or name not in here.paths]
+    needed = sum(snapshot.listing[name].size for name in missing) if snapshot.listing else 0
+    place = Path(constants.HF_HUB_CACHE)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise HubError(
+            f"{snapshot.repository} would take {needed / 1e9:,.1f} GB, and the disk has {free / 1e9:,.1f} GB left",
+            hint="free some space, or set HF_HOME to a folder on another disk",
+        )
+
+
+def _nothing_to_use(snapshot: Snapshot, wanted: Sequence[str]) -> HubError:
+    listing = snapshot.listing or {}
+    pickles = [name for name in listing if name in PICKLES]
+    if pickles and not has_weights(names_of(listing, (WEIGHTS,))):
         return HubError(
             f"{snapshot.repository} offers its weights as a pickle only ({pickles[0]}), which is not opened",
-            hint=f"ask its authors for {WEIGHTS}",
+            hint=f"ask its authors for {WEIGHTS}; if you trust them, zoo.load(..., allow_pickle=True) or "
+            "zoo pull --allow-pickle reads tensors from it and nothing else",
         )
-    return HubError(f"{snapshot.repository} holds no model: it has no {WEIGHTS}", hint="check the name")
+    lacks = WEIGHTS if WEIGHTS in wanted else " and no ".join(wanted)
+    return HubError(f"{snapshot.repository} holds no model: it has no {lacks}", hint="check the name")
 
 
 def _download(snapshot: Snapshot, name: str, *, force: bool = False) -> Path:
     def once() -> Path:
         with clear_words(snapshot.repository, snapshot.commit):
-            path = api().hf_hub_download(snapshot.repository, name, revision=snapshot.commit, force_download=force)
+            try:
+                path = api().hf_hub_download(snapshot.repository, name, revision=snapshot.commit, force_download=force)
+            except ValueError as error:  # around whatever went wrong, where the copy in the cache may not serve
+                raise error.__cause__ or error from None
         return Path(path)
 
     try:
@@ -131,7 +178,13 @@ def _healed(snapshot: Snapshot) -> Snapshot:
     """The same snapshot, each file verified and fetched once more where it is damaged."""
     for name in _damaged(snapshot):
         warnings.warn(f"{name} of {snapshot.repository} is damaged here; fetching it again", stacklevel=3)
-        _download(snapshot, name, force=True)
+        try:
+            _download(snapshot, name, force=True)
+        except Unreachable as error:
+            raise HubError(
+                f"{name} of {snapshot.repository} is damaged in the cache, and {error.problems[0].message}",
+                hint=error.problems[0].hint,
+            ) from error
     for name in _damaged(snapshot):
         raise HubError(
             f"{name} of {snapshot.repository} arrived damaged twice: its checksum is not the Hub's",
@@ -144,8 +197,13 @@ def _damaged(snapshot: Snapshot) -> list[str]:
     return [
         name
         for name, path in snapshot.paths.items()
-        if not _has_digest(path, snapshot.digests.get(name) or _digest_in_cache(path))
+        if not _has_digest(path, _digest_of(snapshot, name) or _digest_in_cache(path))
     ]
+
+
+def _digest_of(snapshot: Snapshot, name: str) -> str:
+    known = (snapshot.listing or {}).get(name)
+    return known.digest if known else ""
 
 
 def _has_digest(path: Path, digest: str) -> bool:
@@ -164,20 +222,27 @@ def _digest_in_cache(path: Path) -> str:
 
 
 def _cached(repository: str, revision: str | None, wanted: Sequence[str]) -> Snapshot | None:
+    """What of it is in the cache; asks nothing."""
     set_environment()
     from huggingface_hub import try_to_load_from_cache
 
-    found = {name: try_to_load_from_cache(repository, name, revision=revision) for name in wanted}
+    listing = kept(_host(), repository, revision) if revision and _COMMIT.fullmatch(revision) else None
+    names = wanted if listing is None else names_of(listing, wanted)
+    found = {name: try_to_load_from_cache(repository, name, revision=revision) for name in names}
     paths = {name: Path(path) for name, path in found.items() if isinstance(path, str)}
     if not paths:
         return None
-    return Snapshot(repository, next(iter(paths.values())).parent.name, {}, paths)
+    commit = next(iter(paths.values())).parent.name
+    return Snapshot(repository, commit, listing or kept(_host(), repository, commit), paths)
 
 
 def _instead(snapshot: Snapshot | None, repository: str, wanted: Sequence[str], error: Unreachable) -> Snapshot:
     """The copy in the cache when the Hub cannot be reached, said aloud; the error when there is none to rely on."""
     why, hint = error.problems[0].message, error.problems[0].hint
-    if snapshot is None or (WEIGHTS in wanted and WEIGHTS not in snapshot.paths):
+    whole = snapshot is not None and (
+        snapshot.is_complete(wanted) if snapshot.listing else WEIGHTS not in wanted or has_weights(list(snapshot.paths))
+    )
+    if snapshot is None or not whole:
         missing = "only a part of it is in the cache" if snapshot else "it is not in the cache"
         raise HubError(f"cannot fetch {repository}: {why}, and {missing}", hint=hint) from error
     if damaged := _damaged(snapshot):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.artefact.checksums import sha256_of
 from zoo.artefact.file_names import LABELS, MANIFEST, WEIGHTS
 from zoo.artefact.manifest import Manifest, read_manifest
-from zoo.artefact.weights import sha256_of
 from zoo.hub.card import model_card
-from zoo.hub.client import LOGIN, TIMEOUT, Unreachable, api, clear_words, split_reference
+from zoo.hub.client import LOGIN, NotThere, Unreachable, api, clear_words, patience, split_reference
 from zoo.hub.layout import CARD, EXTRA, is_extra, is_ours
 from zoo.hub.shared import local_path
 from zoo_registry.errors import ArtefactError, HubError, Location, Problem
@@ -24,11 +25,38 @@ Release = dict[str, Path | bytes]
 """What is published: content by name in the repository."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What publishing would send, and where to.
+
+    Attributes:
+        address: `hf://org/name` or `file:PATH`.
+        files: content by name in the repository; the card is `README.md`.
+    """
+
+    address: str
+    files: Release
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes by name."""
+        return {
+            name: len(content) if isinstance(content, bytes) else content.stat().st_size
+            for name, content in sorted(self.files.items())
+        }
+
+    @property
+    def card(self) -> str:
+        """The text of the card."""
+        content = self.files[CARD]
+        return content.decode() if isinstance(content, bytes) else content.read_text("utf-8")
+
+
 def publish(
     folder: str | Path,
     to: str,
     *,
-    licence: str | None,
+    licence: str | None = None,
     private: bool = False,
     tag: str | None = None,
     message: str | None = None,
@@ -37,12 +65,13 @@ def publish(
     """Publish a model folder with its recipe, figures and card.
 
     The checksum of the weights is verified first. On the Hub all files go in one commit, and files of an earlier
-    release that this one lacks are deleted with it; a shared folder is replaced as a whole.
+    release that this one lacks are deleted with it; a shared folder is replaced as a whole. Of a card that is there the
+    parts written by hand are kept, see `zoo.hub.card_parts`.
 
     Args:
         folder: as `save_model` wrote it; or a run, whose recipe, lock, summary, report and figures go along.
         to: `org/name` or `hf://org/name` on the Hub, or `file:PATH`.
-        licence: SPDX identifier of the weights; None is shown as unknown.
+        licence: SPDX identifier of the weights; by default the one in `model.json`.
         private: whether a repository that is made new is private.
         tag: name set on the commit after everything arrived.
         message: of the commit.
@@ -54,29 +83,78 @@ def publish(
 
     Raises:
         ArtefactError: a model folder that is not whole, or a file that must not be published.
-        HubError: no token, no access, a tag that exists, or a Hub that cannot be reached. Nothing is half-published.
+        HubError: no licence, no token, no access, a tag that exists, or a Hub that cannot be reached. Nothing is
+            half-published.
 
     Example:
         >>> publish("runs/x/model", "me/hand-waves", licence="apache-2.0", tag="v1")    # doctest: +SKIP
         'hf://me/hand-waves@1f3c...'
     """
-    folder, files = _found(Path(folder))
-    manifest = read_manifest(folder).model_copy(update={"licence": licence})
-    is_folder = to.startswith("file:")
-    address = f"file:{local_path(to)}" if is_folder else f"hf://{split_reference(to)[0]}"
-    release = _release(folder, manifest, {**files, **(extra_files or {})})
-    card = model_card(manifest, address if tag is None or is_folder else f"{address}@{tag}", files=release)
-    release[CARD] = card.encode()
-    if is_folder:
-        if tag is not None:
-            raise HubError(
-                f"a folder has no tags, asked for {tag!r}", hint="leave the tag out, or name the folder by it"
-            )
-        return _to_folder(release, local_path(to))
-    repository, revision = split_reference(to)
-    if revision is not None:
-        raise HubError(f"{to!r} names a revision, publishing makes a new one", hint=f"publish to {repository!r}")
-    return _to_hub(release, repository, private=private, tag=tag, message=message or f"Publish {manifest.model}")
+    planned = plan(folder, to, licence=licence, tag=tag, extra_files=extra_files)
+    if planned.address.startswith("file:"):
+        return _to_folder(planned.files, local_path(planned.address))
+    manifest = read_manifest(_places(Path(folder))[0])
+    repository, _ = split_reference(planned.address)
+    return _to_hub(planned.files, repository, private=private, tag=tag, message=message or f"Publish {manifest.model}")
+
+
+def plan(
+    folder: str | Path,
+    to: str,
+    *,
+    licence: str | None = None,
+    tag: str | None = None,
+    extra_files: Mapping[str, str | Path] | None = None,
+) -> Plan:
+    """What `publish` would send; sends nothing. Arguments and errors are those of `publish`."""
+    places = _places(Path(folder))
+    manifest = read_manifest(places[0])
+    address = _address(to, tag)
+    licence = licence or manifest.licence
+    if licence is None and address != f"file:{places[0].resolve()}":
+        raise HubError(
+            "nothing says under which licence the model is published",
+            hint="give its SPDX identifier, such as --licence apache-2.0 (in a recipe publish.licence)",
+        )
+    manifest = manifest.model_copy(update={"licence": licence})
+    files = _release(places[0], manifest, {**_beside(places), **(extra_files or {})})
+    tagged = address if tag is None else f"{address}@{tag}"
+    card = model_card(manifest, tagged, files=files, earlier=_earlier_card(address))
+    return Plan(address, {**files, CARD: card.encode()})
+
+
+def _address(to: str, tag: str | None) -> str:
+    """The destination as a URI."""
+    if not to.startswith("file:"):
+        repository, revision = split_reference(to)
+        if revision is not None:
+            raise HubError(f"{to!r} names a revision, publishing makes a new one", hint=f"publish to {repository!r}")
+        return f"hf://{repository}"
+    if tag is not None:
+        raise HubError(f"a folder has no tags, asked for {tag!r}", hint="leave the tag out, or name the folder by it")
+    return f"file:{local_path(to)}"
+
+
+def _earlier_card(address: str) -> str:
+    """The card that is at the destination; empty where there is none."""
+    if address.startswith("file:"):
+        path = local_path(address) / CARD
+        return path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    repository, _ = split_reference(address)
+    try:
+        with clear_words(repository):
+            info = api().model_info(repository, timeout=patience())
+            if not any(file.rfilename == CARD for file in info.siblings or ()):
+                return ""
+            return Path(api().hf_hub_download(repository, CARD, revision=info.sha)).read_text("utf-8", "replace")
+    except NotThere:
+        return ""  # it will be made
+    except Unreachable as error:
+        raise _not_published(error) from error
+
+
+def _not_published(error: Unreachable) -> HubError:
+    return HubError(f"{error.problems[0].message}; nothing was published", hint=error.problems[0].hint)
 
 
 def check_destination(to: str) -> None:
@@ -99,12 +177,20 @@ def _check_token() -> None:
         raise HubError("publishing needs a token, and there is none on this machine", hint=LOGIN)
 
 
-def _found(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """The model folder, and what goes along with it when a run was given."""
+def _places(folder: Path) -> list[Path]:
+    """The model folder, then the run that it is in where a run was given."""
     if (folder / MANIFEST).is_file() or not (folder / "model" / MANIFEST).is_file():
-        return folder, {}
-    figures = {f"figures/{path.name}": path for path in sorted((folder / "figures").glob("*.png"))}
-    return folder / "model", {name: folder / name for name in EXTRA if (folder / name).is_file()} | figures
+        return [folder]
+    return [folder / "model", folder]
+
+
+def _beside(places: list[Path]) -> dict[str, Path]:
+    """What goes along with a model. A finished run keeps it in the model folder, without paths of its machine."""
+    found: dict[str, Path] = {}
+    for place in reversed(places):
+        found |= {name: place / name for name in EXTRA if (place / name).is_file()}
+        found |= {f"figures/{path.name}": path for path in sorted((place / "figures").glob("*.png"))}
+    return found
 
 
 def _release(folder: Path, manifest: Manifest, extra: Mapping[str, str | Path]) -> Release:
@@ -157,7 +243,7 @@ def _to_hub(release: Release, repository: str, *, private: bool, tag: str | None
             parent, there = _prepare(hub, repository, private=private, tag=tag)
             commit = _commit(hub, repository, release, parent=parent, there=there, message=message)
     except Unreachable as error:
-        raise HubError(f"{error.problems[0].message}; nothing was published", hint=error.problems[0].hint) from error
+        raise _not_published(error) from error
     uri = f"hf://{repository}@{commit}"
     if tag is not None:
         try:
@@ -174,7 +260,7 @@ def _prepare(hub: HfApi, repository: str, *, private: bool, tag: str | None) -> 
     hub.create_repo(repository, private=private, exist_ok=True)
     if tag is not None and any(known.name == tag for known in hub.list_repo_refs(repository).tags):
         raise HubError(f"{repository} has a tag {tag!r} already; nothing was published", hint="choose another tag")
-    info = hub.model_info(repository, timeout=TIMEOUT)
+    info = hub.model_info(repository, timeout=patience())
     return info.sha, {file.rfilename for file in info.siblings or ()}
 
 

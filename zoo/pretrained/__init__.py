@@ -1,7 +1,28 @@
 """Published weights: found by tag or URI, fetched, verified, converted, and put into a module key by key."""
 
-from zoo.pretrained.by_name import clip_of, load_by_name, load_weights
-from zoo.pretrained.fetching import fetch
-from zoo.pretrained.fitting import LoadedWeights, refuse_random_classifier
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.pretrained.by_name import clip_of, load_by_name, load_weights
+    from zoo.pretrained.fetching import fetch
+    from zoo.pretrained.fitting import LoadedWeights, refuse_random_classifier
 
 __all__ = ["LoadedWeights", "clip_of", "fetch", "load_by_name", "load_weights", "refuse_random_classifier"]
+
+_HOMES = {
+    "LoadedWeights": "zoo.pretrained.fitting",
+    "clip_of": "zoo.pretrained.by_name",
+    "fetch": "zoo.pretrained.fetching",
+    "load_by_name": "zoo.pretrained.by_name",
+    "load_weights": "zoo.pretrained.by_name",
+    "refuse_random_classifier": "zoo.pretrained.fitting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo.pretrained' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -34,12 +34,14 @@ class LoadedWeights:
         sha256: of the file that held them.
         skipped: keys of the classifier that kept their random values, because it has another number of classes.
         classes: how many the skipped classifier was trained for; None where the file has none.
+        pickle: whether they were read from a pickle.
     """
 
     uri: str
     sha256: str
     skipped: tuple[str, ...] = ()
     classes: int | None = None
+    pickle: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,26 @@ def fitted(module: nn.Module, published: Published, listed: Listed, weights: Wei
     raise misfit(listed.name, wrong.values(), where, owners_in_words(published.state, published.uri))
 
 
-def _attempt(module: nn.Module, published: Published, listed: Listed, convert: str | None) -> Fitted | dict[str, str]:
+def fitted_as(module: nn.Module, published: Published, listed: Listed, convert: Convert | None) -> Fitted:
+    """The same for weights whose layout is known: `convert` is what an adapter gave."""
+    attempt = _attempt(module, published, listed, convert)
+    if isinstance(attempt, Fitted):
+        return attempt
+    raise misfit(listed.name, attempt.values(), published.uri, owners_in_words(published.state, published.uri))
+
+
+def _attempt(
+    module: nn.Module, published: Published, listed: Listed, convert: str | Convert | None
+) -> Fitted | dict[str, str]:
     """The weights read in one way; what differs, by key, where they do not fit."""
-    change = converter(listed, convert) if convert else None
+    change = converter(listed, convert) if isinstance(convert, str) else convert
     try:
         state = converted(published.state, module, change)
     except ZooError:
         raise
     except Exception as error:  # a plugin's converter may raise anything when it is given what it does not know
         raise ArtefactError(
-            f"{listed.name} cannot read these weights as {convert}: {type(error).__name__}: {error}",
+            f"{listed.name} cannot read these weights as {_named(convert)}: {type(error).__name__}: {error}",
             where=Location(published.uri),
             hint=owners_in_words(published.state, published.uri),
         ) from error
@@ -106,7 +118,11 @@ def _attempt(module: nn.Module, published: Published, listed: Listed, convert: s
         return wrong
     classes = next((len(state[key]) for key in skipped if key in state), None)
     fits = {key: value.to(own[key].dtype) for key, value in state.items() if key not in skipped}
-    return Fitted(fits, LoadedWeights(published.uri, published.sha256, skipped, classes))
+    return Fitted(fits, LoadedWeights(published.uri, published.sha256, skipped, classes, published.pickle))
+
+
+def _named(convert: str | Convert | None) -> str:
+    return convert if isinstance(convert, str) else getattr(convert, "__module__", "published")
 
 
 def _attempt_quietly(

@@ -14,8 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from zoo.artefact.checksums import sha256_of
 from zoo.artefact.file_names import MANIFEST, WEIGHTS
-from zoo.artefact.weights import read_weights, sha256_of
+from zoo.artefact.weights import read_weights
+from zoo.hub.layout import INDEX, PICKLES
 from zoo.pretrained.fetching import fetch
 from zoo_registry.catalog import cache_folder
 from zoo_registry.errors import ArtefactError, Location
@@ -23,8 +25,6 @@ from zoo_registry.errors import ArtefactError, Location
 _PICKLES = (".pth", ".pt", ".pyth", ".bin", ".ckpt", ".tar")
 _WRAPPERS = ("model_state", "state_dict", "model", "model_state_dict")
 """Keys under which training scripts of other projects keep the state dict."""
-
-_SHARDS = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class Published:
         state: tensors by the publisher's keys.
         uri: where it came from, pinned.
         sha256: of the file that held it; of the first, where there were several.
+        pickle: whether that was a pickle.
     """
 
     state: Mapping[str, Tensor]
     uri: str
     sha256: str
+    pickle: bool = False
 
 
 def read_published(uri: str) -> Published:
@@ -61,10 +63,10 @@ def read_published(uri: str) -> Published:
                 "its weights fit no network that is not",
                 hint="start from the model as it was before compression",
             )
-        ours = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256)
+        ours = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256, immutable=fetched.immutable)
         return Published(ours, fetched.uri, manifest.weights.sha256)
-    state, sha256 = read_checkpoint(fetched.path)
-    return Published(state, fetched.uri, sha256)
+    state, sha256 = read_checkpoint(fetched.path, immutable=fetched.immutable)
+    return Published(state, fetched.uri, sha256, pickle=fetched.path.suffix in _PICKLES)
 
 
 def model_folder(path: Path) -> Path | None:
@@ -72,36 +74,44 @@ def model_folder(path: Path) -> Path | None:
     return next((folder for folder in (path, path / "model") if (folder / MANIFEST).is_file()), None)
 
 
-def read_checkpoint(path: Path) -> tuple[Mapping[str, Tensor], str]:
+def read_checkpoint(path: Path, *, immutable: bool = False) -> tuple[Mapping[str, Tensor], str]:
     """The state dict of a file or folder of any project, and the sha256 of the file that held it.
 
     Args:
         path: a safetensors file; a pickle that holds a state dict, bare or as training scripts wrap it; a folder with
             `model.safetensors`, whole or in shards.
+        immutable: it is in a cache, see `zoo.artefact.weights.read_weights`.
 
     Raises:
         ArtefactError: nothing of the kind, damaged, or a pickle that holds more than tensors and plain values.
     """
-    if path.is_dir() and (path / _SHARDS).is_file() and not (path / WEIGHTS).is_file():
-        return _read_shards(path)
+    if path.is_dir() and (path / INDEX).is_file() and not (path / WEIGHTS).is_file():
+        return _read_shards(path, immutable)
     file = path / WEIGHTS if path.is_dir() else path
     if file.suffix in _PICKLES:
         sha256 = sha256_of(file)
         return _converted(file, sha256), sha256
-    return read_weights(file), sha256_of(file)
+    return read_weights(file, immutable=immutable), sha256_of(file)
 
 
-def _read_shards(folder: Path) -> tuple[Mapping[str, Tensor], str]:
-    where = Location(str(folder / _SHARDS))
+def pickle_in(folder: Path) -> Path | None:
+    """The pickle that holds a folder's weights; None where safetensors do, or nothing does."""
+    if (folder / WEIGHTS).is_file() or (folder / INDEX).is_file():
+        return None
+    return next((folder / name for name in PICKLES if (folder / name).is_file()), None)
+
+
+def _read_shards(folder: Path, immutable: bool) -> tuple[Mapping[str, Tensor], str]:
+    where = Location(str(folder / INDEX))
     try:
-        names = sorted(set(json.loads((folder / _SHARDS).read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ArtefactError(f"not an index of shards: {error}", where=where, hint="fetch it again") from None
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
         raise ArtefactError("names no shards beside it", where=where, hint="this was not written by a known library")
     state: dict[str, Tensor] = {}
     for name in names:
-        state |= read_weights(folder / name)
+        state |= read_weights(folder / name, immutable=immutable)
     return state, sha256_of(folder / names[0])
 
 
@@ -112,7 +122,7 @@ def _converted(pickle: Path, sha256: str) -> Mapping[str, Tensor]:
     folder = cache_folder() / "weights" / sha256
     for kept in folder.glob("*.safetensors"):
         with suppress(ArtefactError):
-            return read_weights(kept, sha256=kept.stem)
+            return read_weights(kept, sha256=kept.stem, immutable=True)
     state = _unpickled(pickle)
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{os.getpid()}.tmp"

@@ -1,6 +1,6 @@
 """Every image backbone of timm as a classifier of clips."""
 
-from zoo_registry import Family, hookimpl
+from zoo_registry import Adapter, Family, hookimpl
 
 
 @hookimpl
@@ -13,3 +13,9 @@ def zoo_models() -> list[Family]:
             summary="Image backbones of timm: every frame encoded on its own, features averaged over time.",
         )
     ]
+
+
+@hookimpl
+def zoo_adapters() -> list[Adapter]:
+    """Repositories that timm wrote."""
+    return [Adapter("timm", "zoo_plugins.timm.adapter:adapter", "config.json with an architecture of timm.")]

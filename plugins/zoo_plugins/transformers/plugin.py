@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo_registry import ClipSpec, Model, Weights, hookimpl
+from zoo_registry import Adapter, ClipSpec, Model, Weights, hookimpl
 
 _PUBLISHED = "zoo_plugins.transformers.published:from_transformers"
 _KINETICS_400 = "zoo_plugins:labels/kinetics400.txt"
@@ -142,3 +142,17 @@ def zoo_models() -> list[Model]:
                "2208.02816", parameters=196_790_529, gmacs=38.164,
                weights=(_weights("k400", "microsoft/xclip-base-patch32", licence="mit"),)),
     ]  # fmt: skip
+
+
+@hookimpl
+def zoo_adapters() -> list[Adapter]:
+    """Repositories that the library's `save_pretrained` and `push_to_hub` wrote."""
+    return [
+        Adapter(
+            "transformers",
+            "zoo_plugins.transformers.adapter:adapter",
+            "config.json with a model_type of the video transformers here.",
+            requires=("transformers",),
+            extra="videozoo[transformers]",
+        )
+    ]

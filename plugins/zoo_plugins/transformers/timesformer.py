@@ -8,6 +8,7 @@ from timm.layers import DropPath
 from torch import Tensor
 from transformers import TimesformerConfig, TimesformerForVideoClassification
 
+from zoo_plugins.transformers.sizes import Count, sizes
 from zoo_plugins.transformers.staged import Grid, PositionTable, StagedTransformer, clip_shape, grid_of
 from zoo_registry import ClipSpec, Provided, Range
 
@@ -86,6 +87,10 @@ def timesformer(
     drop_path: Probability = 0.0,
     dropout: Probability = 0.0,
     attention_dropout: Probability = 0.0,
+    width: Count = None,
+    blocks: Count = None,
+    heads: Count = None,
+    mlp_width: Count = None,
 ) -> TimesformerClassifier:
     """A vision transformer of base size whose attention is extended to time.
 
@@ -97,6 +102,10 @@ def timesformer(
         drop_path: probability of leaving out the last block; earlier blocks in proportion.
         dropout: probability after attention, in the feed-forward layers and on positions.
         attention_dropout: probability on attention weights.
+        width: of the tokens, where it is other than this size's, as published configurations may have it.
+        blocks: likewise, how many.
+        heads: likewise, of every attention.
+        mlp_width: likewise, of the feed-forward layers.
 
     Returns:
         A module from normalised clips (B, C, T, H, W) of exactly that shape to logits (B, K).
@@ -113,5 +122,6 @@ def timesformer(
         num_labels=num_classes,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=attention_dropout,
+        **sizes(width, blocks, heads, mlp_width),
     )
     return TimesformerClassifier(config, drop_path)

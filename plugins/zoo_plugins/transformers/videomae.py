@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEForVideoClassification
 from transformers.models.videomae.modeling_videomae import VideoMAEModel
 
+from zoo_plugins.transformers.sizes import Count, sizes
 from zoo_plugins.transformers.staged import Grid, StagedTransformer, clip_shape, grid_of
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
@@ -168,6 +169,10 @@ def videomae(
     in_channels: Annotated[int, Range(ge=1)] = 3,
     dropout: Probability = 0.0,
     attention_dropout: Probability = 0.0,
+    width: Count = None,
+    blocks: Count = None,
+    heads: Count = None,
+    mlp_width: Count = None,
 ) -> VideoMAEClassifier:
     """VideoMAE's encoder, fine-tuned for classification.
 
@@ -178,6 +183,10 @@ def videomae(
         in_channels: of the clip.
         dropout: probability after attention and in the feed-forward layers.
         attention_dropout: probability on attention weights.
+        width: of the tokens, where it is other than this size's, as published configurations may have it.
+        blocks: likewise, how many.
+        heads: likewise, of every attention.
+        mlp_width: likewise, of the feed-forward layers.
 
     Returns:
         A module from normalised clips (B, C, T, H, W) of exactly that shape to logits (B, K).
@@ -186,9 +195,9 @@ def videomae(
         ParameterError: the clip cannot be cut into patches of 2 frames of 16x16.
     """
     shape = clip_shape(f"videomae_{size}", clip, _PUBLISHED, _PATCH)
-    config = _config(
+    config = configuration(
         size, shape, in_channels, use_mean_pooling=True, num_labels=num_classes, hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=attention_dropout,
+        attention_probs_dropout_prob=attention_dropout, **sizes(width, blocks, heads, mlp_width),
     )  # fmt: skip
     return VideoMAEClassifier(config)
 
@@ -225,26 +234,24 @@ def videomae_pretraining(
             f"a mask_ratio of {mask_ratio} masks {of_frame} of the {height * width} patches of a frame",
             hint="some have to be masked and some seen: change mask_ratio, or take larger frames",
         )
-    config = _config(size, shape, in_channels, use_mean_pooling=not final_norm)
+    config = configuration(size, shape, in_channels, use_mean_pooling=not final_norm)
     return VideoMAEPretraining(config, frames * of_frame)
 
 
-def _config(size: Size, shape: Grid, in_channels: int, **more: Any) -> VideoMAEConfig:
+def configuration(size: Size, shape: Grid, in_channels: int, **more: Any) -> VideoMAEConfig:
+    """The library's configuration of a size with a name, for clips (T, H, W), with whatever is given besides."""
     width, blocks, heads, decoder_blocks = _SIZES[size]
-    return VideoMAEConfig(
-        image_size=list(shape[1:]),
-        num_frames=shape[0],
-        num_channels=in_channels,
-        hidden_size=width,
-        num_hidden_layers=blocks,
-        num_attention_heads=heads,
-        intermediate_size=4 * width,
-        decoder_hidden_size=width // 2,
-        decoder_num_attention_heads=heads // 2,
-        decoder_num_hidden_layers=decoder_blocks,
-        decoder_intermediate_size=2 * width,
-        **more,
-    )
+    own = {
+        "hidden_size": width,
+        "num_hidden_layers": blocks,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * width,
+        "decoder_hidden_size": width // 2,
+        "decoder_num_attention_heads": heads // 2,
+        "decoder_num_hidden_layers": decoder_blocks,
+        "decoder_intermediate_size": 2 * width,
+    }
+    return VideoMAEConfig(image_size=list(shape[1:]), num_frames=shape[0], num_channels=in_channels, **{**own, **more})
 
 
 def _of_one_patch(config: VideoMAEConfig) -> VideoMAEConfig:

@@ -7,6 +7,7 @@ from typing import Annotated
 from torch import Tensor
 from transformers import VivitConfig, VivitForVideoClassification
 
+from zoo_plugins.transformers.sizes import Count, sizes
 from zoo_plugins.transformers.staged import Grid, PositionTable, StagedTransformer, clip_shape, grid_of
 from zoo_registry import ClipSpec, Provided, Range
 
@@ -69,6 +70,10 @@ def vivit(
     in_channels: Annotated[int, Range(ge=1)] = 3,
     dropout: Probability = 0.0,
     attention_dropout: Probability = 0.0,
+    width: Count = None,
+    blocks: Count = None,
+    heads: Count = None,
+    mlp_width: Count = None,
 ) -> VivitClassifier:
     """ViViT-B/16x2 with attention over all patches ("model 1").
 
@@ -78,6 +83,10 @@ def vivit(
         in_channels: of the clip.
         dropout: probability after attention and feed-forward layers, and on positions.
         attention_dropout: probability on attention weights.
+        width: of the tokens, where it is other than this size's, as published configurations may have it.
+        blocks: likewise, how many.
+        heads: likewise, of every attention.
+        mlp_width: likewise, of the feed-forward layers.
 
     Returns:
         A module from normalised clips (B, C, T, H, W) of exactly that shape to logits (B, K).
@@ -93,5 +102,6 @@ def vivit(
         num_labels=num_classes,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=attention_dropout,
+        **sizes(width, blocks, heads, mlp_width),
     )
     return VivitClassifier(config)

@@ -43,5 +43,17 @@ def forward(reference: str, clip: str, output: str) -> str:
     return repr(model)
 
 
+def forward_each(orders: list[tuple[str, str, str]]) -> list[str]:
+    """`forward` for several models in one process."""
+    return [forward(*order) for order in orders]
+
+
+def described(reference: str, **options: Any) -> str:
+    """The `repr` of a model."""
+    import zoo
+
+    return repr(zoo.load(reference, **options))
+
+
 if __name__ == "__main__":
     print(json.dumps(main(json.loads(sys.argv[1]))))

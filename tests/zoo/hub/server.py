@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import socket
 import threading
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
@@ -69,7 +70,15 @@ class Repository:
 
 @dataclass
 class Fault:
-    """Something that goes wrong with requests whose path contains `path`, a few times."""
+    """Something that goes wrong with requests whose path contains `path`, a few times.
+
+    Attributes:
+        status: answered instead, with `headers`.
+        drop_after: bytes of a download after which the connection is cut.
+        corrupt: one byte of a download is another one.
+        stall: there is no answer until the server stops.
+        strip: headers that do not arrive, as behind some mirrors.
+    """
 
     path: str
     times: int = 1
@@ -77,6 +86,9 @@ class Fault:
     status: int | None = None
     drop_after: int | None = None
     corrupt: bool = False
+    stall: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    strip: tuple[str, ...] = ()
 
 
 class Refusal(Exception):
@@ -96,6 +108,7 @@ class HubServer:
         self.storage: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.stopped = threading.Event()
         self._sockets: set[socket.socket] = set()
         self._api, self._store = self._listen(ApiHandler), self._listen(StoreHandler)
 
@@ -131,6 +144,7 @@ class HubServer:
 
     def stop(self) -> None:
         """Refuse new connections and cut those that are open."""
+        self.stopped.set()
         for server in (self._api, self._store):
             server.shutdown()
             server.server_close()
@@ -176,8 +190,12 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self._read_body()
         self.fault = self._take_fault(path)
         try:
+            if self.fault and self.fault.stall:
+                self.hub.stopped.wait(60)
+                self.close_connection = True
+                return None
             if self.fault and self.fault.status:
-                raise Refusal(self.fault.status, "a fault that the test asked for")
+                raise Refusal(self.fault.status, "a fault that the test asked for", **self.fault.headers)
             for method, pattern, handle in self.routes:
                 found = re.fullmatch(pattern, path)
                 if found and self.command in method.split("|"):
@@ -213,8 +231,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, content: bytes, **headers: str) -> None:
         self.send_response(status)
+        stripped = self.fault.strip if self.fault else ()
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
-            self.send_header(name, value)
+            if name not in stripped:
+                self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
@@ -295,6 +315,22 @@ class ApiHandler(Handler):
             {"id": name, "sha": oid, "private": repository.private, "siblings": siblings}
             | {"gated": "manual" if repository.gated else False, "tags": [], "downloads": 0, "likes": 0}
         )
+
+    def listing(self) -> None:
+        """Repositories whose names hold the words; filters as tags, parameters from the headers of safetensors."""
+        asked = parse_qs(urlsplit(self.path).query)
+        user = self._user()
+        rows = []
+        for name, repository in self.hub.repositories.items():
+            row = {"id": name, **_metadata(repository.commits[-1][1])}
+            words = asked.get("search", [""])[0].lower().split()
+            visible = not repository.private or (user and user[0] == name.partition("/")[0])
+            tags = {f"license:{row['cardData'].get('license')}"}
+            wanted = asked.get("pipeline_tag", [row["pipeline_tag"]])[0]
+            fits = row["pipeline_tag"] == wanted and set(asked.get("filter", [])) <= tags
+            if visible and fits and all(word in name.lower() for word in words):
+                rows.append(row)
+        self.reply(rows)
 
     def tree(self, name: str, revision: str) -> None:
         _, files = self._commit(name, revision)
@@ -381,7 +417,7 @@ class ApiHandler(Handler):
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         repository, (oid, files) = self._repository(name), self._commit(name, revision)
-        if repository.gated:
+        if repository.gated and self._user() is None:
             raise Refusal(403, f"Access to model {name} is restricted", "GatedRepo")
         if path not in files:
             raise Refusal(404, "Entry not found", "EntryNotFound", **{"X-Repo-Commit": oid})
@@ -397,6 +433,7 @@ class ApiHandler(Handler):
         ("GET", "/api/whoami-v2", whoami),
         ("POST", "/api/repos/create", create),
         ("POST", "/api/validate-yaml", validate_yaml),
+        ("GET", "/api/models", listing),
         ("GET", "/api/models/(?P<name>[^/]+/[^/]+)", info),
         ("GET", "/api/models/(?P<name>[^/]+/[^/]+)/revision/(?P<revision>.+)", info),
         ("GET", "/api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<revision>.+)", tree),
@@ -435,3 +472,17 @@ def _oid(blob: Blob) -> str:
 def _listed(blob: Blob) -> dict[str, Any]:
     lfs = {"lfs": {"oid": blob.sha256, "sha256": blob.sha256, "size": len(blob.content), "pointerSize": 130}}
     return {"size": len(blob.content), "blobId": blob.git_id} | (lfs if blob.lfs else {})
+
+
+def _metadata(files: dict[str, Blob]) -> dict[str, Any]:
+    """What the Hub reads from a card and from the header of the weights."""
+    card = files["README.md"].content.decode() if "README.md" in files else ""
+    data = yaml.safe_load(card.split("---\n")[1]) if card.startswith("---\n") else {}
+    answer = {"cardData": data, "pipeline_tag": data.get("pipeline_tag"), "library_name": data.get("library_name")}
+    if "model.safetensors" in files:
+        content = files["model.safetensors"].content
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        shapes = [value["shape"] for key, value in header.items() if key != "__metadata__"]
+        total = sum(math.prod(shape) for shape in shapes)
+        answer["safetensors"] = {"parameters": {"F32": total}, "total": total}
+    return answer

@@ -170,11 +170,11 @@ def test_pickles_are_not_fetched(hub: HubServer, stranger: Client) -> None:
     assert not any("resolve" in request for request in hub.requests)
 
 
-def test_weights_of_another_project_are_no_model(hub: HubServer, stranger: Client, files: dict[str, bytes]) -> None:
+def test_weights_that_nothing_describes_are_no_model(hub: HubServer, stranger: Client, files: dict[str, bytes]) -> None:
     hub.put("timm/net", {WEIGHTS: files[WEIGHTS]})
     answer = stranger("zoo.model:load", "hf://timm/net")
-    assert answer.type == "ArtefactError"
-    assert "is no model of videozoo: it has no model.json" in answer.error
+    assert answer.type == "HubError"
+    assert "timm/net holds no model: it has no model.json" in answer.error
 
 
 def test_a_model_that_does_not_fit_its_own_description_is_refused(
