@@ -245,6 +245,8 @@ class RunSlot(Slot):
     """Batches per optimiser step."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Autocast type of forward passes; auto is bf16 on a GPU that has it, fp32 elsewhere."""
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    """How weights of convolutions, and so what they compute, lie in memory; auto is channels_last on a GPU."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -58,14 +58,26 @@ def configure(run: RunSlot) -> torch.device:
     return choose_device(run.device)
 
 
-def place(task: Task, device: torch.device) -> None:
+def place(task: Task, device: torch.device, memory_format: str = "contiguous") -> None:
     """Move every module that a task holds to the device: its state, and those outside it, such as a teacher or losses.
 
     Modules are also found in lists, tuples, sets, mappings and dataclasses that the task holds, however deep.
+
+    Args:
+        task: what is trained.
+        device: where it goes.
+        memory_format: `contiguous`, `channels_last`, or `auto` for the latter on a GPU. A convolution computes in the
+            format of its weights whatever its input has, so they are all that is arranged.
     """
-    task.state.to(device)
-    for module in _modules_in(getattr(task, "__dict__", {}), seen=set()):
+    last = memory_format == "channels_last" or (memory_format == "auto" and device.type == "cuda")
+    for module in (task.state, *_modules_in(getattr(task, "__dict__", {}), seen=set())):
         module.to(device)
+        for parameter in module.parameters() if last else ():
+            if parameter.ndim in _CHANNELS_LAST:
+                parameter.data = parameter.data.contiguous(memory_format=_CHANNELS_LAST[parameter.ndim])
+
+
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def _modules_in(value: object, seen: set[int]) -> Iterator[torch.nn.Module]:

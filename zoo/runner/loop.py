@@ -108,7 +108,7 @@ def fit(
         0.98
     """
     started, run = time.perf_counter(), recipe.run
-    place(task, device)
+    place(task, device, run.memory_format)
     generator = torch.Generator()
     times, copies = TimeShares(train), Copies(device)
     prepare = partial(_prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times)

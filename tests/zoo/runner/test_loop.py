@@ -48,6 +48,21 @@ def test_two_runs_of_one_recipe_give_the_same_weights(tmp_path):
     assert same_weights(one, other)
 
 
+def test_channels_last_computes_the_same_and_goes_on_where_it_was(tmp_path):
+    plain, undisturbed, resumed = BrightOrDark(), BrightOrDark(), BrightOrDark()
+    train(tmp_path / "plain", plain, recipe(SGD))
+    schema = recipe(SGD, memory_format="channels_last")
+    train(tmp_path / "undisturbed", undisturbed, schema)
+    for name, value in undisturbed.state.state_dict().items():
+        assert torch.allclose(value, plain.state.state_dict()[name], atol=1e-5), name
+    assert undisturbed.state[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "run", Stopped(4, signal.SIGINT), schema)
+    train(tmp_path / "run", resumed, schema, resume=True)
+    assert same_weights(undisturbed, resumed)
+    assert resumed.state[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+
+
 def test_another_seed_gives_other_weights(tmp_path):
     one, other = BrightOrDark(), BrightOrDark()
     train(tmp_path / "one", one)
