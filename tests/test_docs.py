@@ -24,6 +24,7 @@ import pytest
 import zoo_registry
 from zoo.cli import COMMANDS, cli
 from zoo.recipe import load_recipe
+from zoo.scaffold.plugin import plugin_texts
 from zoo_registry.hookspecs import HOOKS
 
 ROOT = Path(__file__).parent.parent
@@ -180,8 +181,9 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_plugin(plugin: Path, *words: str) -> str:
-    """What a Python with the plugin installed prints."""
-    environment = {**os.environ, "PYTHONPATH": str(plugin / "installed"), "OMP_NUM_THREADS": "1"}
+    """What a Python with the plugin installed prints. No other of the third-party plugins takes part."""
+    alone = {"PYTHONPATH": str(plugin / "installed"), "ZOO_PLUGINS": "example", "PYTEST_ADDOPTS": ""}
+    environment = {**os.environ, **alone, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, cwd=plugin, env=environment, timeout=300
     )
@@ -206,6 +208,22 @@ print(json.dumps([names, record.status, record.distribution, list(map(str, recor
 
 def test_the_recipe_of_the_plugin_page_checks_out(plugin: Path) -> None:
     assert "fine" in in_plugin(plugin, "-m", "zoo.cli", "check", "train.yaml")
+
+
+def test_the_plugin_of_the_page_passes_the_check_as_the_page_says(plugin: Path) -> None:
+    (shown,) = [block.text for block in blocks("text") if "example (zoo-example 0.1.0)" in block.text]
+    assert in_plugin(plugin, "-m", "zoo.cli", "plugins", "check", "example") == shown
+
+
+def test_the_tests_of_the_plugin_page_pass(plugin: Path) -> None:
+    in_plugin(plugin, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+
+
+def test_the_components_of_the_plugin_page_are_those_of_a_new_plugin(plugin: Path) -> None:
+    written = plugin_texts("example")
+    for name in ("model", "grey", "focal", "low_rank"):
+        path = f"zoo_example/{name}.py"
+        assert (plugin / path).read_text(encoding="utf-8") == written[path]
 
 
 def test_the_components_of_the_plugin_page_do_what_it_says(plugin: Path) -> None:

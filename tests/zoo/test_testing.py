@@ -10,15 +10,33 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from tests.zoo.runner.staged import Staged
-from zoo.testing import AugmentationConformance, CompressionConformance, LossConformance, ModelConformance
+from zoo.testing import (
+    AdapterConformance,
+    AugmentationConformance,
+    CompressionConformance,
+    ExporterConformance,
+    FetcherConformance,
+    ListedConformance,
+    LossConformance,
+    ModelConformance,
+    NeedsItsOwnTest,
+    ObserverConformance,
+    RecipeConformance,
+    SourceConformance,
+    TaskConformance,
+)
+from zoo.testing.installed import CONFORMANCE
 from zoo.testing.staged_network import StagedNetworkConformance
 from zoo_registry.errors import ParameterError
-from zoo_registry.protocols import Stage
+from zoo_registry.hookspecs import HOOKS
+from zoo_registry.protocols import Batch, Fetched, Matrix, Objective, Recognised, Sample, Stage
+from zoo_registry.protocols import Task as TaskProtocol
 
 
 class Model(ModelConformance):
@@ -586,3 +604,330 @@ def test_a_strategy_that_swallows_any_record_is_found():
     checks.restore = lambda model, record: model  # type: ignore[method-assign]
     with pytest.raises(AssertionError, match="restores a record with a key it does not know: raise ArtefactError"):
         checks.test_refuses_a_record_that_it_did_not_write()
+
+
+# ------------------------------------------------------------------------------------------------ the other kinds
+
+
+def test_every_kind_with_a_hook_has_its_checks():
+    assert list(CONFORMANCE) == list(HOOKS)
+    assert all(checks.kind == kind for kind, checks in CONFORMANCE.items())
+
+
+@pytest.mark.parametrize(
+    ("checks", "name", "wanted"),
+    [
+        (LossConformance, "losses/mse", r"losses/mse needs example\(\) -> \(prediction, target\)"),
+        (TaskConformance, "tasks/classification", r"needs network\(\) -> Module and example\(\) -> Batch"),
+        (FetcherConformance, "hub/file", r"hub/file needs uri\(\) and missing\(\)"),
+        (SourceConformance, "sources/folder", "sources/folder needs params: path"),
+    ],
+)
+def test_what_only_the_author_can_say_is_asked_for(checks, name, wanted):
+    asked = {"test_is_a_finite_number", "test_leaves_the_batch_alone", "test_brings_what_is_there",
+             "test_every_split_has_samples"}  # fmt: skip
+    (test,) = asked & set(dir(checks))
+    made = type("Checks", (checks,), {"name": name})()
+    made._cache = None
+    with pytest.raises(NeedsItsOwnTest, match=wanted):
+        getattr(made, test)()
+
+
+class Right(TaskProtocol):
+    """A task as it should be; others break one thing."""
+
+    monitor = ("accuracy", "max")
+
+    def __init__(self, model: nn.Module) -> None:
+        self.state = model
+
+    def objectives(self):
+        return [Objective("main", [*self.state.parameters()], self.compare)]
+
+    def compare(self, batch, shared):
+        logits_bk = self.predict(self.state, batch)["logits_bk"]
+        return {"total": nn.functional.cross_entropy(logits_bk, batch.targets["label_b"])}
+
+    def result(self):
+        return self.state
+
+    def predict(self, model, batch):
+        return {"logits_bk": model(batch.inputs["clip_bcthw"])}
+
+    def merge(self, outputs):
+        return {"logits_bk": torch.stack([each["logits_bk"] for each in outputs]).mean(0)}
+
+    def metrics(self):
+        return Hits()
+
+    def figures(self, outputs, batch):
+        return [Matrix("counts", ("a",), ("a",), np.ones((1, 1)))]
+
+    def readable(self, outputs):
+        return [{"label": label} for label in outputs["logits_bk"].argmax(1).tolist()]
+
+
+class Hits:
+    def __init__(self):
+        self.reset()
+
+    def update(self, outputs, batch):
+        self.right += int((outputs["logits_bk"].argmax(1) == batch.targets["label_b"]).sum())
+        self.seen += len(batch)
+
+    def compute(self):
+        return {"accuracy": self.right / self.seen if self.seen else float("nan")}
+
+    def merge(self, other):
+        self.right, self.seen = self.right + other.right, self.seen + other.seen
+
+    def reset(self):
+        self.right = self.seen = 0
+
+
+class Tasks(TaskConformance):
+    name = "tasks/classification"
+    made: type[Right] = Right
+
+    def network(self):
+        return nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
+
+    def example(self):
+        clips = torch.linspace(-1, 1, 3 * 24).view(3, 3, 1, 2, 4)
+        return Batch({"clip_bcthw": clips}, {"label_b": torch.tensor([0, 1, 1])}, torch.arange(3), torch.zeros(3))
+
+    def build(self, *, model, **provided):
+        return self.made(model)
+
+
+TASK_CHECKS = [name for name in vars(TaskConformance) if name.startswith("test_")]
+
+
+@pytest.mark.parametrize("check", TASK_CHECKS)
+def test_a_task_as_it_should_be_passes(check):
+    getattr(Tasks(), check)()
+
+
+def broken(**parts: Any) -> Tasks:
+    return type("Broken", (Tasks,), {"made": type("Task", (Right,), parts)})()
+
+
+class Forgetful(Hits):
+    def merge(self, other):
+        """Takes in nothing."""
+
+
+class Unforgetting(Hits):
+    def reset(self):
+        self.right, self.seen = getattr(self, "right", 0), getattr(self, "seen", 0)
+
+
+def keep_the_graph(self, batch, shared):
+    shared["x"] = self.state[1].weight
+    return {"total": self.state[1].weight.sum()}
+
+
+@pytest.mark.parametrize(
+    ("parts", "check", "message"),
+    [
+        ({"monitor": ("accuracy", "up")}, "its_parts_are_what_a_run_needs", "is 'up', write 'max' or 'min'"),
+        ({"monitor": ("f1", "max")}, "its_parts_are_what_a_run_needs", "monitors 'f1', which its metrics do not have"),
+        (
+            {"objectives": lambda self: [Objective("main", [nn.Parameter(torch.ones(1))], self.compare)]},
+            "its_objectives_step_its_own_parameters", "a checkpoint would lose them",
+        ),
+        (
+            {"compare": lambda self, batch, shared: {"total": self.state[1].weight.sum() * float("nan")}},
+            "its_losses_are_finite_and_teach_every_objective", "'total' of 'main' is nan",
+        ),
+        (
+            {"compare": lambda self, batch, shared: {"loss": self.state[1].weight.sum()}},
+            "its_losses_are_finite_and_teach_every_objective", r"gives \['loss'\], no 'total'",
+        ),
+        (
+            {"compare": keep_the_graph},
+            "its_losses_are_finite_and_teach_every_objective", r"\['x'\] in `shared` still have gradients",
+        ),
+        (
+            {"predict": lambda self, model, batch: {"logits_bk": torch.zeros(1, 2)}},
+            "predicts_a_row_for_each_sample_without_losses", "3 samples went in; rows that came out: {'logits_bk': 1}",
+        ),
+        (
+            {"predict": lambda self, model, batch: {"logits_bk": model(batch.inputs["clip_bcthw"].mul_(2))}},
+            "leaves_the_batch_alone", "writes to the batch",
+        ),
+        (
+            {"merge": lambda self, outputs: {"logits_bk": torch.cat([each["logits_bk"] for each in outputs])}},
+            "merges_views_into_one_answer", "two views of 3 samples are merged into rows of {'logits_bk': 6}",
+        ),
+        ({"metrics": lambda self: Forgetful()}, "its_metrics_add_up_whatever_the_batches", "halves merged differ"),
+        ({"metrics": lambda self: Unforgetting()}, "its_metrics_start_anew_after_a_reset", "remember .'accuracy'."),
+        ({"figures": lambda self, outputs, batch: ["a picture"]}, "its_figures_add_up", "draws a str, no Figure"),
+        ({"readable": lambda self, outputs: [{}]}, "says_a_row_for_people_for_each_sample", "gives 1 rows"),
+        (
+            {"readable": lambda self, outputs: list(outputs["logits_bk"])},
+            "says_a_row_for_people_for_each_sample", "what JSON does not hold",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_task_is_found(parts, check, message):
+    with pytest.raises(AssertionError, match=message):
+        getattr(broken(**parts), f"test_{check}")()
+
+
+def test_a_task_without_a_method_is_found():
+    checks = Tasks()
+    checks.build = lambda **provided: nn.Linear(1, 1)  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match="has no state, views, monitor, objectives"):
+        checks.task()
+
+
+class Films:
+    def __init__(self, *samples: Sample, labels: tuple[str, ...] = ("a",)) -> None:
+        self.samples, self.labels = samples, labels
+
+
+def sources(**splits: Films) -> SourceConformance:
+    checks = type("Sources", (SourceConformance,), {"name": "sources/motions"})()
+    checks.source = lambda split: splits[split]  # type: ignore[method-assign]
+    return checks
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "check", "message"),
+    [
+        (Films(), Films(), "every_split_has_samples", "has no sample for 'train'"),
+        (Films("a.mp4"), Films(), "every_split_has_samples", "gives str; samples are `Sample` records"),
+        (
+            Films(Sample("a.mp4", {"label_b": "a"})), Films(Sample("b.mp4", {"value_b": 1.0})),
+            "its_samples_have_the_same_targets", "have different targets",
+        ),
+        (
+            Films(Sample("a.mp4", {"label_b": "a"})), Films(Sample("a.mp4", {"label_b": "a"})),
+            "a_sample_is_in_one_split_only", "a.mp4 is in train and in val: what is measured leaks",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_source_is_found(train, val, check, message):
+    with pytest.raises(AssertionError, match=message):
+        getattr(sources(train=train, val=val), f"test_{check}")()
+
+
+def test_a_source_that_shuffles_is_found():
+    films = [Sample("a.mp4"), Sample("b.mp4")]
+    checks = sources()
+    checks.source = lambda split: films.reverse() or Films(*films)  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match="gives other samples or another order the second time"):
+        checks.test_gives_the_same_samples_each_time()
+
+
+def exporter(write, load) -> ExporterConformance:
+    checks = type("Exporters", (ExporterConformance,), {"name": "export/onnx"})()
+    checks.build = lambda **provided: write  # type: ignore[method-assign]
+    checks.load = load  # type: ignore[method-assign]
+    return checks
+
+
+@pytest.mark.parametrize(
+    ("write", "load", "message"),
+    [
+        (lambda model, example, path: None, None, "did not write model.onnx"),
+        (lambda model, example, path: path.touch(), lambda path: lambda *inputs: torch.zeros(3, 5), "0.001 is allowed"),
+    ],
+)
+def test_a_fault_of_an_exporter_is_found(write, load, message, tmp_path):
+    with pytest.raises(AssertionError, match=message):
+        exporter(write, load).test_the_file_answers_like_the_model_whatever_the_batch(tmp_path)
+
+
+def test_an_exporter_that_changes_the_model_is_found(tmp_path):
+    kept: list[nn.Module] = []
+
+    def write(model, example, path):
+        path.touch()
+        kept.append(copy.deepcopy(model))
+        model[4].bias.data += 1e-5
+
+    with pytest.raises(AssertionError, match=r"changes \['4.bias'\] of the model it writes"):
+        exporter(write, lambda path: kept[0]).test_the_file_answers_like_the_model_whatever_the_batch(tmp_path)
+
+
+def fetcher(fetch) -> FetcherConformance:
+    checks = type("Fetchers", (FetcherConformance,), {"name": "hub/file"})()
+    checks.fetch = lambda: fetch  # type: ignore[method-assign]
+    checks.uri = checks.missing = lambda: "file:there"  # type: ignore[method-assign]
+    return checks
+
+
+def test_faults_of_a_fetcher_are_found(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(AssertionError, match="it is not there"):
+        fetcher(lambda uri, files=None: Fetched(tmp_path / "b", uri)).test_brings_what_is_there()
+    with pytest.raises(AssertionError, match="the pinned URI 'zip:x' does not start with 'file:'"):
+        fetcher(lambda uri, files=None: Fetched(tmp_path, "zip:x")).test_brings_what_is_there()
+    with pytest.raises(AssertionError, match="is pinned anew as 'file:there@@'"):
+        fetcher(lambda uri, files=None: Fetched(tmp_path, f"{uri}@")).test_its_pinned_uri_brings_the_same()
+    with pytest.raises(AssertionError, match="for a URI of nothing: raise HubError"):
+        fetcher(lambda uri, files=None: Fetched(tmp_path, uri)).test_says_in_words_that_nothing_is_there()
+    with pytest.raises(AssertionError, match="with KeyError: 'file:there': raise HubError"):
+        fetcher(lambda uri, files=None: {}[uri]).test_says_in_words_that_nothing_is_there()
+
+
+def observer(**methods: Any) -> ObserverConformance:
+    checks = type("Observers", (ObserverConformance,), {"name": "acme/loud"})()
+    checks.build = lambda **provided: type("Loud", (), methods)()  # type: ignore[method-assign]
+    return checks
+
+
+def test_faults_of_an_observer_are_found(tmp_path):
+    with pytest.raises(AssertionError, match=r"no run calls epoch_ended \(did you mean epoch_end\?\)"):
+        observer(epoch_ended=lambda self, epoch, values: None).test_watches_something()
+    with pytest.raises(AssertionError, match="has none of run_start, step_end, epoch_end, run_end"):
+        observer().test_watches_something()
+    with pytest.raises(
+        AssertionError, match=r"epoch_end of acme/loud raises TypeError: .*: a run would go on without it"
+    ):
+        observer(epoch_end=lambda self, epoch: None).test_takes_what_a_run_tells(tmp_path)
+    with pytest.raises(AssertionError, match="epoch_end of acme/loud changes what it is told"):
+        observer(epoch_end=lambda self, epoch, values: values.clear()).test_takes_what_a_run_tells(tmp_path)
+    observer(epoch_end=lambda self, epoch, values: None).test_takes_what_a_run_tells(tmp_path)
+
+
+def adapter(recognise, **config: Any) -> AdapterConformance:
+    checks = type("Adapters", (AdapterConformance,), {"name": "acme/foreign"})()
+    checks.recognise = lambda: recognise  # type: ignore[method-assign]
+    checks.config = lambda: config  # type: ignore[method-assign]
+    return checks
+
+
+def test_faults_of_an_adapter_are_found():
+    model = Recognised(model="basic/cnn3d", params={"no_such": 1})
+    with pytest.raises(AssertionError, match=r"takes a repository whose config.json is \{\} for"):
+        adapter(lambda described: model).test_leaves_others_alone()
+    with pytest.raises(AssertionError, match="has no parameter 'no_such'"):
+        adapter(lambda described: model).test_finds_a_model_of_the_catalogue()
+    found = Recognised(model="basic/cnn3d", num_classes=3, labels=("a", "b"))
+    with pytest.raises(AssertionError, match=r"2 labels are named, the head has 3 outputs"):
+        adapter(lambda described: found).test_finds_a_model_of_the_catalogue()
+    with pytest.raises(AssertionError, match=r"meets 'depth': None with TypeError: .*: raise ParameterError"):
+        adapter(
+            lambda described: range(described["config.json"]["depth"]), depth=3
+        ).test_meets_strange_values_in_words()
+    with pytest.raises(AssertionError, match="changes the description that it is shown"):
+        adapter(lambda described: described.clear(), depth=3).test_changes_nothing_of_what_it_is_shown()
+
+
+def test_a_recipe_with_a_misspelt_parameter_is_found(tmp_path, monkeypatch):
+    path = tmp_path / "r.yaml"
+    path.write_text("zoo: 1\ntask: classification\nmodel: {name: cnn3d, params: {widht: 3}}\ndata: {val: motions}\n")
+    checks = type("Recipes", (RecipeConformance,), {"name": str(path)})()
+    with pytest.raises(AssertionError, match=r"r.yaml:3:31: .*widht"):
+        checks.test_names_components_and_parameters_that_are_there()
+
+
+def test_a_deprecation_without_a_word_is_found(monkeypatch):
+    checks = Loss()
+    entry = replace(checks.listed.entry, deprecated=" ")
+    monkeypatch.setattr(ListedConformance, "listed", replace(checks.listed, entry=entry))
+    with pytest.raises(AssertionError, match="is deprecated without a word: say why"):
+        checks.test_its_other_names_are_for_people()

@@ -11,6 +11,7 @@ gradients are finite, it is saved and loaded without loss, and so on. All built-
 `zoo plugins check NAME` runs them on every component of an installed plugin (`zoo.testing.installed`).
 """
 
+from zoo.testing.adapter import AdapterConformance
 from zoo.testing.augmentation import AugmentationConformance
 from zoo.testing.component import ComponentConformance, ListedConformance, NeedsItsOwnTest
 from zoo.testing.compression import CompressionConformance
@@ -24,6 +25,7 @@ from zoo.testing.source import SourceConformance
 from zoo.testing.task import TaskConformance
 
 __all__ = [
+    "AdapterConformance",
     "AugmentationConformance",
     "ComponentConformance",
     "CompressionConformance",

@@ -31,6 +31,7 @@ CONFORMANCE: Mapping[str, type[ListedConformance]] = {
         testing.RecipeConformance,
         testing.ExporterConformance,
         testing.FetcherConformance,
+        testing.AdapterConformance,
         testing.ObserverConformance,
     )
 }

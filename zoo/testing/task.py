@@ -111,7 +111,7 @@ class TaskConformance(ComponentConformance):
             assert "total" in losses, f"the loss of {objective.name!r} gives {sorted(losses)}, no 'total'"
             for name, value in losses.items():
                 assert value.shape == (), f"{name!r} of {objective.name!r} is no scalar: {tuple(value.shape)}"
-                assert value.isfinite(), f"{name!r} of {objective.name!r} is {float(value)}"
+                assert value.isfinite(), f"{name!r} of {objective.name!r} is {value.item()}"
             losses["total"].backward()  # type: ignore[no-untyped-call]
             gradients = [each.grad for each in objective.parameters if each.grad is not None]
             assert gradients, f"the loss of {objective.name!r} gives none of its parameters a gradient"
