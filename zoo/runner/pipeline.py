@@ -5,7 +5,8 @@ sources -> splits and labels -> model (and the weights it starts from) -> losses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.build import build
 from zoo_registry.catalog import Listed, cache_folder, catalog
 from zoo_registry.entries import AudioSpec, ClipSpec
-from zoo_registry.errors import PluginError, RecipeError
+from zoo_registry.errors import ParameterError, PluginError, Problem, RecipeError
 
 if TYPE_CHECKING:
     import torch
@@ -147,7 +148,8 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     provided |= {"labels": labels} | ({"num_classes": len(labels)} if labels else {})
 
     torch.manual_seed(recipe.run.seed)
-    module, weights = build_model(listed, recipe.model.params, recipe.model.weights, provided)
+    with placed(loaded, ("data", "clip") if changes else ("model", "name")):
+        module, weights = build_model(listed, recipe.model.params, recipe.model.weights, provided)
     if recipe.optim is None or "train" not in splits:
         refuse_random_classifier(module, weights)
     frozen = set_for_training(module, loaded)
@@ -178,6 +180,17 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         provided=provided,
         worker_augment=build_augment(in_workers, provided) if in_workers else None,
     )
+
+
+@contextmanager
+def placed(loaded: LoadedRecipe, at: tuple[str, ...]) -> Iterator[None]:
+    """Give what builders say of values the place in the recipe where they most likely come from."""
+    try:
+        yield
+    except ParameterError as error:
+        place = loaded.where(at)
+        told = (Problem(problem.message, problem.where or place, problem.hint) for problem in error.problems)
+        raise ParameterError(told) from error
 
 
 def open_splits(

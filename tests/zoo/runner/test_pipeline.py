@@ -19,7 +19,7 @@ from zoo.runner import pipeline
 from zoo.runner.pipeline import assemble, build_losses, build_observers
 from zoo_registry import ClipSpec, Loss, Observer, Provided
 from zoo_registry.catalog import Listed, catalog
-from zoo_registry.errors import ArtefactError
+from zoo_registry.errors import ArtefactError, ParameterError
 from zoo_registry.plugin_record import PluginRecord
 
 try:
@@ -122,3 +122,13 @@ def test_losses_and_observers_get_what_they_ask_for() -> None:
     (observer,) = build_observers([Component(name="mine/named")], provided)
     assert isinstance(observer, Named)
     assert (observer.labels, observer.seed) == (("left", "right"), 5)
+
+
+def test_a_clip_that_the_network_cannot_take_is_shown_in_the_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "zoo: 1\nmodel: video/slowfast_r50\ntask: classification\nloss: cross_entropy\n"
+        "data:\n  train: {name: acme/tones, params: {films: 6}}\n  clip: {frames: 7}\noptim: adam\n"
+    )
+    with pytest.raises(ParameterError, match=r"a.yaml:7:9: slowfast_r50 needs a multiple of 4 frames, the clip has 7 "):
+        assemble(load_recipe(str(path)))
