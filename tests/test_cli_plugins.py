@@ -114,6 +114,7 @@ def test_a_deprecated_component_is_found_hidden_and_warned_of_once(plugins) -> N
     assert said.stdout == "r.yaml: fine\n"
     assert said.stderr.count("warning: loss atlas/old is deprecated: use atlas/huber\n") == 1
     assert "ComponentDeprecated" not in said.stderr
+    assert "name: atlas/old" in plugins("explain", "r.yaml").stdout  # not the alias
 
 
 # ------------------------------------------------------------------------------------------------ check

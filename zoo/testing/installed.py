@@ -92,6 +92,8 @@ def check_installed(components: Sequence[Listed], report: Callable[[Checked], No
             str(Path(folder) / "made"),
         ]
         code = pytest.main([*options, str(path)], plugins=[collected])
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt  # pytest takes Ctrl-C for itself
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise PluginError(f"pytest could not run the checks: {said.getvalue()[-1000:]}")
     return collected.checked
