@@ -89,7 +89,7 @@ def test_pull_goes_on_after_a_failure_and_ends_with_2(hub: HubServer, files: dic
     assert done.returncode == 2
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["hf://me/ours"]
     assert "hf://me/none: there is no model me/none on the Hub" in done.stderr
-    assert "nothing_like_it: there is no model" in done.stderr
+    assert "nothing_like_it: no model is called" in done.stderr
     assert "hf://x: 'hf://x' names no repository" in done.stderr
 
 

@@ -109,12 +109,17 @@ def _attempt(
             hint=owners_in_words(published.state, published.uri),
         ) from error
     own = module.state_dict()
-    state = {**state, **dict(_folded(state, own, module, listed.name))}
     wrong = differences(own, state)
+    if wrong:
+        state = {**state, **dict(_folded(state, own, module, listed.name))}
+        wrong = differences(own, state)
+    if not wrong:
+        fits = {key: value.to(own[key].dtype) for key, value in state.items()}
+        return Fitted(fits, LoadedWeights(published.uri, published.sha256, pickle=published.pickle))
     skipped = _classifier(own, state, wrong, may_lack=convert is not None) or (
         _new_head(module, state, wrong) if convert is not None else ()
     )
-    if wrong and not skipped:
+    if not skipped:
         return wrong
     classes = next((len(state[key]) for key in skipped if key in state), None)
     fits = {key: value.to(own[key].dtype) for key, value in state.items() if key not in skipped}

@@ -17,7 +17,7 @@ from zoo.model import ZooModel
 from zoo.pretrained.described import describe, licence_of
 from zoo.pretrained.fetching import fetch
 from zoo.pretrained.fitting import fitted_as, meant_for
-from zoo.pretrained.state_dicts import Published, pickle_in, read_checkpoint
+from zoo.pretrained.state_dicts import PICKLED, Published, pickle_in, read_checkpoint
 from zoo_registry.errors import ArtefactError, Location, PluginError, ZooError
 from zoo_registry.licences import is_non_commercial
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from zoo_registry.protocols import Fetched, Recognised
-
-PICKLED = "the weights of {uri} were read from a pickle ({name}): tensors only, no code was run (weights_only=True)"
 
 
 def load_foreign(fetched: Fetched, *, features_only: bool, allow_pickle: bool, device: str | torch.device) -> ZooModel:
@@ -118,7 +116,7 @@ def read_foreign(uri: str, *, allow_pickle: bool) -> Published:
             "from it and nothing else",
         )
     state, sha256 = read_checkpoint(pickle)
-    warnings.warn(PICKLED.format(uri=fetched.uri, name=pickle.name), stacklevel=5)
+    warnings.warn(f"the weights {fetched.uri} ({pickle.name}) were {PICKLED}", stacklevel=5)
     return Published(state, fetched.uri, sha256, pickle=True)
 
 

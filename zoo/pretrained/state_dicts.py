@@ -23,6 +23,9 @@ from zoo_registry.catalog import cache_folder
 from zoo_registry.errors import ArtefactError, Location
 
 _PICKLES = (".pth", ".pt", ".pyth", ".bin", ".ckpt", ".tar")
+PICKLED = "read from a pickle: tensors only, no code was run (weights_only=True)"
+"""What is said of such weights, also in `zoo.lock`."""
+
 _WRAPPERS = ("model_state", "state_dict", "model", "model_state_dict")
 """Keys under which training scripts of other projects keep the state dict."""
 

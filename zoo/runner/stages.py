@@ -19,6 +19,7 @@ from zoo.recipe import (
     dump,
     load_recipe,
     lock_facts,
+    lock_of,
     read_lock,
     resolve_recipe,
     write_lock,
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     from zoo.runner.evaluation import Evaluation
     from zoo.runner.pipeline import Pipeline
     from zoo_registry.protocols import Batch, Figure
+
+_MADE_OF = ("data.", "weights.", "other_weights.")
+"""Parts of a lock that another run cannot share without being another run."""
+
+_UNLOCK = "bring these back as they were, or leave --locked out: the numbers may then be others"
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ def run(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     publish: bool = False,
+    locked: bool = False,
     quiet: bool = False,
 ) -> RunResult:
     """Run whatever a recipe names.
@@ -72,6 +79,7 @@ def run(
         out: folder of the run; by default a new one below `runs/`.
         resume: folder of a run to go on with, from its last checkpoint.
         publish: let a recipe that was fetched from elsewhere publish.
+        locked: do not begin where versions, weights or data are not those in the lock beside the recipe.
         quiet: show no progress.
 
     Returns:
@@ -87,10 +95,13 @@ def run(
     """
     overrides = [overrides] if isinstance(overrides, str) else list(overrides)
     loaded = load_checked(recipe, overrides, resume)
+    lock = lock_of(recipe) if locked and isinstance(recipe, str | Path) else None
+    if locked and lock is None:
+        raise RunError("only a recipe that ran elsewhere has a lock", hint="name its run, path or URI")
     where = resume or out or RunFolder.fresh(loaded.name)
     folder = RunFolder.open(where, loaded.data, resume=resume is not None)
     with Progress(quiet=quiet) as progress:
-        return _Stages(loaded, folder, progress, resume=resume is not None, publish=publish).run()
+        return _Stages(loaded, folder, progress, resume=resume is not None, publish=publish, lock=lock).run()
 
 
 def load_checked(
@@ -125,6 +136,7 @@ class _Stages:
     progress: Progress
     resume: bool
     publish: bool
+    lock: Mapping[str, Any] | None = None
     summary: dict[str, Any] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
@@ -456,6 +468,7 @@ class _Stages:
         import torch
 
         from zoo.data import fingerprint
+        from zoo.pretrained.state_dicts import PICKLED
 
         before = read_lock(self.folder.lock) if self.resume and self.folder.lock.is_file() else {}
         self.facts: dict[str, Any] = {
@@ -468,13 +481,31 @@ class _Stages:
             self.facts["weights"] = {"uri": self.pipeline.weights.uri, "sha256": self.pipeline.weights.sha256}
         if self.pipeline.other_weights:
             self.facts["other_weights"] = {other.uri: other.sha256 for other in self.pipeline.other_weights}
+        loaded = [weights for weights in (self.pipeline.weights, *self.pipeline.other_weights) if weights is not None]
+        if pickles := [{"weights": weights.uri, "warning": PICKLED} for weights in loaded if weights.pickle]:
+            self.facts["warnings"] = pickles
         if before:
             self._compare(before)
+        if self.lock is not None:
+            self._refuse_another(self.lock)
         write_lock(self.folder.lock, self.loaded, **self.facts)
+
+    def _refuse_another(self, lock: Mapping[str, Any]) -> None:
+        """Hold what the run is made of against a lock; what cannot change the numbers much is only said."""
+        beside = {key: value for key, value in lock.items() if key not in ("name", "foreign_publish")}
+        facts = {key: value for key, value in self.facts.items() if key not in ("name", "foreign_publish")}
+        changed = differences(beside, lock_facts(self.loaded, **facts))
+        if decisive := [line for line in changed if line.startswith(("packages.", "plugins.", *_MADE_OF))]:
+            raise RunError(
+                [Problem(f"{self.loaded.name} is locked, and {line}") for line in decisive[:-1]]
+                + [Problem(f"{self.loaded.name} is locked, and {decisive[-1]}", hint=_UNLOCK)]
+            )
+        for line in changed:
+            self.progress.say(f"unlike in the lock {line}")
 
     def _compare(self, before: Mapping[str, Any]) -> None:
         changed = differences(before, lock_facts(self.loaded, **self.facts))
-        other = [line for line in changed if line.startswith(("data.", "weights.", "other_weights."))]
+        other = [line for line in changed if line.startswith(_MADE_OF)]
         if other:
             raise RunError(
                 f"{self.folder.path} was trained on something else: {'; '.join(other)}",

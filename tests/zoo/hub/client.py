@@ -55,5 +55,27 @@ def described(reference: str, **options: Any) -> str:
     return repr(zoo.load(reference, **options))
 
 
+def refusals(references: list[str]) -> list[str]:
+    """What is said of models that must not load, in one process."""
+    import zoo
+
+    said = []
+    for reference in references:
+        try:
+            said.append(f"LOADED {zoo.load(reference)!r}")
+        except ZooError as error:
+            said.append(str(error))
+    return said
+
+
+def load_without(distribution: str, reference: str) -> str:
+    """`described` in an environment that lacks a distribution."""
+    from zoo_registry import claims
+
+    everything = claims.distributions
+    claims.distributions = lambda: [each for each in everything() if each.metadata["Name"] != distribution]
+    return described(reference)
+
+
 if __name__ == "__main__":
     print(json.dumps(main(json.loads(sys.argv[1]))))

@@ -108,6 +108,7 @@ class HubServer:
         self.storage: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.claimed_sizes: dict[str, int] = {}
         self.stopped = threading.Event()
         self._sockets: set[socket.socket] = set()
         self._api, self._store = self._listen(ApiHandler), self._listen(StoreHandler)
@@ -311,6 +312,8 @@ class ApiHandler(Handler):
     def info(self, name: str, revision: str = "main") -> None:
         repository, (oid, files) = self._repository(name), self._commit(name, revision)
         siblings = [{"rfilename": path, **_listed(blob)} for path, blob in files.items()]
+        for sibling in siblings:
+            sibling["size"] = self.hub.claimed_sizes.get(sibling["rfilename"], sibling["size"])
         self.reply(
             {"id": name, "sha": oid, "private": repository.private, "siblings": siblings}
             | {"gated": "manual" if repository.gated else False, "tags": [], "downloads": 0, "likes": 0}

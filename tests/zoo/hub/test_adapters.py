@@ -231,7 +231,7 @@ def test_a_pickle_is_refused_without_a_word_from_the_user(pickled: Path) -> None
 
 
 def test_an_allowed_pickle_is_read_with_a_warning(pickled: Path) -> None:
-    with pytest.warns(UserWarning, match=r"read from a pickle \(pytorch_model.bin\)"):
+    with pytest.warns(UserWarning, match=r"\(pytorch_model.bin\) were read from a pickle"):
         model = zoo.load(pickled, allow_pickle=True)
     assert model.num_classes == 5
 
@@ -257,3 +257,23 @@ def test_a_pickle_is_fetched_only_when_it_is_allowed(hub: HubServer, stranger: C
     allowed = stranger(":described", "hf://org/old", allow_pickle=True)
     assert allowed.error is None, allowed.error
     assert any("read from a pickle" in warning for warning in allowed.warnings)
+
+
+def test_a_run_that_starts_from_a_pickle_says_so_in_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo.recipe import read_lock
+    from zoo.runner.stages import run
+
+    monkeypatch.chdir(tmp_path)
+    network = zoo.load("basic/cnn3d", pretrained=False, num_classes=4).network
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    data = {name: {"name": "motions", "params": {"count": 8}} for name in ("train", "val")}
+    recipe = {
+        "zoo": 1, "task": "classification", "model": {"name": "cnn3d", "weights": f"file:{tmp_path}/weights.pth"},
+        "data": {**data, "clip": {"frames": 4}}, "loss": "cross_entropy",
+        "optim": {"name": "sgd", "params": {"lr": 0.1}}, "run": {"epochs": 1, "batch": 4},
+    }  # fmt: skip
+    result = run(recipe, out=tmp_path / "run", quiet=True)
+    (said,) = read_lock(result.folder / "zoo.lock")["warnings"]
+    assert said["weights"] == f"file:{tmp_path}/weights.pth"
+    assert said["warning"].startswith("read from a pickle")
+    assert read_lock(result.folder / "model" / "zoo.lock")["warnings"][0]["weights"] == "file:weights.pth"

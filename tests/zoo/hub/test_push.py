@@ -52,6 +52,25 @@ def test_a_published_model_answers_alike_in_a_new_process_with_an_empty_cache(
     assert torch.equal(load_file(tmp_path / "output")["output"], expected)
 
 
+def test_a_model_of_a_plugin_answers_alike_and_says_what_is_missing_without_it(
+    hub: HubServer, writer: Client, stranger: Client, tmp_path: Path
+) -> None:
+    from zoo.artefact import save_model
+
+    network = zoo.load("acme/tiny3d", pretrained=False, num_classes=2)
+    save_model(tmp_path / "model", network.network, model="acme/tiny3d", params={}, clip=network.clip, num_classes=2)
+    uri = writer.publish(tmp_path / "model", "me/tiny").value
+    save_file({"clip_bcthw": torch.randn(2, 3, 8, 32, 32)}, tmp_path / "clip")
+    assert stranger(":forward", uri, tmp_path / "clip", tmp_path / "output").error is None
+    with torch.inference_mode():
+        expected = network(load_file(tmp_path / "clip")["clip_bcthw"])
+    assert torch.equal(load_file(tmp_path / "output")["output"], expected)
+    missing = stranger(":load_without", "zoo-acme", uri)
+    assert missing.type == "MissingExtra"
+    assert "comes from the plugin 'acme' (zoo-acme 0.1.0), which is not installed here" in missing.error
+    assert "pip install zoo-acme" in missing.error
+
+
 def test_a_run_is_published_with_everything_that_belongs_to_it(hub: HubServer, writer: Client, run: Path) -> None:
     assert writer.publish(run, "hf://me/waves", tag="v1", private=True).error is None
     repository = hub.repositories["me/waves"]
@@ -166,6 +185,24 @@ def test_publishing_to_a_folder_again_replaces_it(run: Path, tmp_path: Path) -> 
     publish(run, f"file:{tmp_path}/waves", licence="apache-2.0")
     assert zoo.load(f"file:{tmp_path}/waves").licence == "apache-2.0"
     assert not (tmp_path / "waves/figures").exists()
+
+
+def test_a_finished_run_is_published_as_its_model_folder_has_it(run: Path, tmp_path: Path) -> None:
+    (run / "model" / "recipe.resolved.yaml").write_text("without folders of this machine")
+    publish(run, f"file:{tmp_path}/waves", licence="mit")
+    assert (tmp_path / "waves" / "recipe.resolved.yaml").read_text() == "without folders of this machine"
+
+
+def test_the_licence_of_the_model_folder_serves(folder: Path, tmp_path: Path) -> None:
+    publish(folder, f"file:{tmp_path}/waves", licence="mit")
+    publish(f"{tmp_path}/waves", f"file:{tmp_path}/again")
+    assert zoo.load(f"file:{tmp_path}/again").licence == "mit"
+
+
+def test_nothing_is_published_without_a_licence(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(HubError, match="nothing says under which licence"):
+        publish(folder, f"file:{tmp_path}/waves")
+    assert not (tmp_path / "waves").exists()
 
 
 def test_a_folder_has_no_tags(folder: Path, tmp_path: Path) -> None:
