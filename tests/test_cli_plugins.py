@@ -38,7 +38,7 @@ class Zoo:
 
     def __call__(self, *words: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join([str(self.site.folder), os.environ.get("PYTHONPATH", "")])
-        config = {"ZOO_CONFIG": str(self.folder / "config"), "PYTHONPATH": path}
+        config = {"ZOO_CONFIG": str(self.folder / "config"), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         return zoo(*words, cwd=self.folder, code=code, **config, **environment)
 
     def row(self, namespace: str, **environment: str) -> list[str]:
@@ -256,10 +256,11 @@ def test_a_new_plugin_passes_its_own_tests_and_the_check(tmp_path: Path) -> None
     write_plugin("fresh", tmp_path / "new")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--target", tmp_path / "installed", tmp_path / "new"], check=True, timeout=120)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed"), "PYTEST_ADDOPTS": ""}
+    alone = {"PYTHONPATH": str(tmp_path / "installed"), "ZOO_PLUGINS": "fresh", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **alone, "PYTEST_ADDOPTS": ""}
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     done = subprocess.run(tests, cwd=tmp_path / "new", env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
     assert " skipped" in done.stdout  # the checks of a StagedNetwork
-    said = zoo("plugins", "check", "fresh", cwd=tmp_path, PYTHONPATH=str(tmp_path / "installed")).stdout
+    said = zoo("plugins", "check", "fresh", cwd=tmp_path, **alone).stdout
     assert f"{len(HOOKS)} components, 0 failed" in said
