@@ -14,6 +14,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 from zoo.artefact.checksums import sha256_of
+from zoo.hub.client import set_environment
 from zoo_registry.catalog import cache_folder
 from zoo_registry.errors import HubError
 from zoo_registry.protocols import Fetch, Fetched
@@ -102,10 +103,18 @@ def _transfer(address: str, path: Path) -> None:
 
 
 def _copy(answer: http.client.HTTPResponse, file: IO[bytes]) -> None:
+    set_environment()
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # the bars of hf://, silenced alike
+
     expected = answer.headers.get("Content-Length")
     received = 0
-    while chunk := answer.read(_CHUNK):
-        received += file.write(chunk)
+    name = urlsplit(answer.url).path.rpartition("/")[2]
+    with tqdm(  # type: ignore[no-untyped-call]
+        total=int(expected) if expected else None, unit="B", unit_scale=True, desc=name, disable=None, leave=False
+    ) as bar:
+        while chunk := answer.read(_CHUNK):
+            received += file.write(chunk)
+            bar.update(len(chunk))
     if expected is not None and received != int(expected):
         raise ConnectionError(f"the connection broke after {received} of {expected} bytes")
 

@@ -150,7 +150,7 @@ def recognise(described: Mapping[str, Mapping[str, Any]], uri: str) -> Recognise
     if not answers:
         known = ", ".join(listed.name for listed in adapters)
         raise ArtefactError(
-            f"{uri} is no model of videozoo (it has no model.json), and none of a library that is known here",
+            f"{uri} is no model of videozoo: it has no model.json, and no library that is known here wrote it",
             where=Location(uri),
             hint=f"installed plugins recognise {known}; where you know the architecture, name the repository as "
             "`model.weights` of a recipe",

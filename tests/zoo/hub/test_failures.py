@@ -69,6 +69,18 @@ def test_a_connection_that_breaks_while_the_cache_has_it_all_falls_back(
     assert "from the cache" in answer.warnings[-1]
 
 
+def test_a_download_host_that_stalls_is_not_needed_for_what_is_here(
+    hub: HubServer, stranger: Client, files: dict[str, bytes]
+) -> None:
+    hub.put("me/model", files)
+    stranger.fetch("hf://me/model", *BOTH)
+    second = hub.put("me/model", files | {"README.md": b"new"})
+    stranger.fetch("hf://me/model", *BOTH)
+    hub.faults += [Fault("/resolve/", method=method, stall=True, times=99) for method in ("HEAD", "GET")]
+    answer = stranger.fetch("hf://me/model", *BOTH, env=IMPATIENT)
+    assert answer.value[1] == f"hf://me/model@{second}"
+
+
 def test_a_damaged_copy_without_a_connection_is_not_used(
     hub: HubServer, stranger: Client, files: dict[str, bytes]
 ) -> None:
