@@ -27,7 +27,19 @@ if TYPE_CHECKING:
 @click.option(
     "--publish", is_flag=True, help="Let a recipe that came from elsewhere publish what its `publish` slot says."
 )
-def run(recipe: str | None, overrides: tuple[str, ...], out: Path | None, resume: Path | None, publish: bool) -> None:
+@click.option(
+    "--locked",
+    is_flag=True,
+    help="Refuse to begin with other versions, weights or data than the lock beside RECIPE names.",
+)
+def run(
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    resume: Path | None,
+    publish: bool,
+    locked: bool,
+) -> None:
     """Run a recipe: train, evaluate, compress, export, publish.
 
     RECIPE is a name (see `zoo plugins -v`), a path or hf://org/repo. With --resume it may be left out.
@@ -36,7 +48,7 @@ def run(recipe: str | None, overrides: tuple[str, ...], out: Path | None, resume
         raise click.UsageError("say which recipe to run, or --resume RUN")
     from zoo.runner.stages import run as run_recipe
 
-    result = run_recipe(recipe, overrides, out=out, resume=resume, publish=publish)
+    result = run_recipe(recipe, overrides, out=out, resume=resume, publish=publish, locked=locked)
     _print_summary(result.summary)
     for table in result.tables:
         _print_table(table)

@@ -34,6 +34,7 @@ class Document:
         folder: what paths in it start from.
         fetched: a stranger may have written it, so it may not reach for files of this machine (`zoo.recipe.files`).
         node: what it says.
+        content: how it says it; nothing for plain data.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Document:
     folder: Path
     fetched: bool
     node: Node
+    content: bytes = b""
 
 
 def open_document(
@@ -71,7 +73,7 @@ def open_document(
         elif isinstance(reference, str) and reference_kind(reference) == "uri":
             document = _from_uri(reference, index)
         elif isinstance(reference, str) and reference_kind(reference) == "name":
-            document = _by_name(reference, index)
+            document = _by_name(reference, index, typed=origin is None)
         else:
             document = _from_path(Path(reference), origin, where)
     except ZooError as error:
@@ -102,11 +104,17 @@ def _from_mapping(data: Mapping[str, Any]) -> Document:
     return Document("recipe", "", "recipe", folder, False, node)
 
 
-def _by_name(reference: str, index: Catalog) -> Document:
-    """A recipe that a plugin brings. It has no place of its own: its relative paths start from the current folder."""
+def _by_name(reference: str, index: Catalog, *, typed: bool) -> Document:
+    """A recipe that a plugin brings, which has no place of its own: its relative paths start from the current folder.
+
+    `runs/x` has the form of a name, and is what people type for the run of that name: of what was typed, a name that
+    nobody has may be the folder of a run. Names come first, so a folder never hides a recipe.
+    """
     try:
         listed = index.resolve(Recipe.kind, reference)
     except ZooError as error:
+        if typed and (Path(reference) / RESOLVED).is_file():
+            return _from_path(Path(reference), None, None)
         beside = [f"./{path}" for path in (Path(reference), Path(f"{reference}.yaml")) if path.exists()]
         if not beside:
             raise
@@ -117,7 +125,8 @@ def _by_name(reference: str, index: Catalog) -> Document:
         content = importlib.resources.files(package).joinpath(path).read_bytes()
     except (OSError, ImportError) as error:
         raise RecipeError(f"{listed.name} cannot be read from {listed.entry.builder}: {error}") from error
-    return Document(listed.entry.name, listed.name, shown, Path.cwd(), False, read_yaml(content, shown, Path.cwd()))
+    node = read_yaml(content, shown, Path.cwd())
+    return Document(listed.entry.name, listed.name, shown, Path.cwd(), False, node, content)
 
 
 def _from_path(path: Path, origin: Document | None, where: Location | None) -> Document:
@@ -136,7 +145,7 @@ def _from_path(path: Path, origin: Document | None, where: Location | None) -> D
         raise RecipeError(f"{shown} cannot be read: {error.strerror}", where=where) from error
     folder = file.resolve().parent
     name = path.name if file != path else path.stem
-    return Document(name, str(file.resolve()), shown, folder, False, read_yaml(content, shown, folder))
+    return Document(name, str(file.resolve()), shown, folder, False, read_yaml(content, shown, folder), content)
 
 
 def _from_uri(uri: str, index: Catalog) -> Document:
@@ -150,7 +159,7 @@ def _from_uri(uri: str, index: Catalog) -> Document:
     with file.open("rb") as stream:
         content = stream.read(MAX_BYTES + 1)
     name = uri.partition("@")[0].rstrip("/").rpartition("/")[2]
-    return Document(name, fetched.uri, uri, Path.cwd(), True, read_yaml(content, uri, Path.cwd()))
+    return Document(name, fetched.uri, uri, Path.cwd(), True, read_yaml(content, uri, Path.cwd()), content)
 
 
 def _shown(path: Path) -> str:

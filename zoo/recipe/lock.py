@@ -5,18 +5,23 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.build import build
+from zoo.recipe.comparison import compared, shown
 from zoo.recipe.components import named_components
 from zoo.recipe.loaded import LoadedRecipe
 from zoo.recipe.yaml_reader import read_yaml
 from zoo.recipe.yaml_writer import dump
 from zoo_registry.catalog import Catalog, catalog
+from zoo_registry.entries import Fetcher
 from zoo_registry.errors import RecipeError
+from zoo_registry.names import reference_kind
 
 FORMAT = 1
+LOCK = "zoo.lock"
 PACKAGES = ("videozoo", "torch", "torchvision", "timm", "av", "numpy")
 """Distributions whose versions every lock holds."""
 
@@ -80,6 +85,29 @@ def read_lock(path: str | os.PathLike[str]) -> dict[str, Any]:
     return data
 
 
+def lock_of(reference: str | os.PathLike[str], *, index: Catalog | None = None) -> dict[str, Any]:
+    """The lock that lies beside a recipe: of a run, or of a model that was published.
+
+    Args:
+        reference: a path, a run's folder or a URI, as `load_recipe` takes them.
+        index: where fetchers are looked up; the process's catalogue by default.
+
+    Raises:
+        RecipeError: none lies there.
+        HubError: a store that cannot be reached.
+    """
+    text = os.fspath(reference)
+    if reference_kind(text) == "name" and not Path(text).is_dir():
+        raise RecipeError(
+            f"{text} has no lock: only what ran has one", hint="name a run, or a model that was published"
+        )
+    if reference_kind(text) == "uri" and not text.startswith("file:"):
+        fetcher = (index or catalog()).resolve(Fetcher.kind, text.partition(":")[0])
+        return read_lock(Path(build(fetcher)(text, files=[LOCK]).path) / LOCK)
+    path = Path(text.removeprefix("file:")).expanduser()
+    return read_lock((path if path.is_dir() else path.parent) / LOCK)
+
+
 def differences(lock: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What is no longer as it was when a lock was written, one sentence each; a run may then give other numbers.
 
@@ -87,19 +115,11 @@ def differences(lock: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         >>> differences({"packages": {"torch": "2.11.0"}}, {"packages": {"torch": "2.15.0"}})
         ['packages.torch was 2.11.0, is 2.15.0']
     """
-    before, after = dict(_flat(lock, "")), dict(_flat(now, ""))
-    changed = [
-        f"{name} was {was}, is {after.get(name, 'absent')}" for name, was in before.items() if after.get(name) != was
-    ]
-    return changed + [f"{name} was absent, is {value}" for name, value in after.items() if name not in before]
+    return [f"{each.name} was {_plain(each.one)}, is {_plain(each.other)}" for each in compared(lock, now)]
 
 
-def _flat(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            yield from _flat(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", item
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else shown(value)
 
 
 def _version(distribution: str) -> str | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -115,11 +115,12 @@ def backward_kernels(device: torch.device, precision: str) -> Iterator[None]:
     if device.type != "cpu" or not uses_bf16(device, precision):
         yield
         return
-    before = torch.backends.mkldnn.set_flags(_enabled=False)
+    set_flags: Any = torch.backends.mkldnn.set_flags
+    before = set_flags(_enabled=False)
     try:
         yield
     finally:
-        torch.backends.mkldnn.set_flags(_enabled=before[0])
+        set_flags(_enabled=before[0])
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -14,8 +14,6 @@ import yaml
 
 from zoo_registry.errors import RunError
 
-_NOTHING = object()
-
 
 class RunFolder:
     """Paths of a run and its `metrics.jsonl`.
@@ -68,13 +66,18 @@ class RunFolder:
                 run that is not to be resumed, or holds none to resume.
         """
         from zoo.recipe import dump
+        from zoo.recipe.comparison import compared, shown
 
         folder, text = cls(path), dump(recipe)
         if folder.recipe.is_file():
-            differing = _differences(yaml.safe_load(folder.recipe.read_text("utf-8")), yaml.safe_load(text))
+            differing = compared(yaml.safe_load(folder.recipe.read_text("utf-8")), yaml.safe_load(text))
             if differing:
-                shown = "; ".join(differing[:3]) + ("; ..." if len(differing) > 3 else "")
-                raise RunError(f"{path} belongs to a run of another recipe: {shown}", hint="choose another folder")
+                words = [
+                    f"{each.name or 'the recipe'} is {shown(each.one)} there and {shown(each.other)} here"
+                    for each in differing[:3]
+                ]
+                listed = "; ".join(words) + ("; ..." if len(differing) > 3 else "")
+                raise RunError(f"{path} belongs to a run of another recipe: {listed}", hint="choose another folder")
             if not resume and folder._has_results():
                 raise RunError(f"{path} already holds this run", hint="go on with it by --resume, or choose another")
         elif resume:
@@ -201,20 +204,3 @@ def _cannot_make(path: Path, error: OSError) -> RunError:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _differences(old: Any, new: Any, at: str = "") -> list[str]:
-    """Each value that differs, as `run.epochs is 5 there and 7 here`."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = dict.fromkeys([*old, *new])
-        pairs = [(f"{at}.{key}".lstrip("."), old.get(key, _NOTHING), new.get(key, _NOTHING)) for key in keys]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(f"{at}.{index}", *pair) for index, pair in enumerate(zip(old, new, strict=True))]
-    else:
-        return [] if old == new else [f"{at or 'the recipe'} is {_shown(old)} there and {_shown(new)} here"]
-    return [difference for path, first, second in pairs for difference in _differences(first, second, path)]
-
-
-def _shown(value: Any) -> str:
-    text = "absent" if value is _NOTHING else json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
