@@ -62,6 +62,29 @@ def test_a_locked_run_does_not_begin_with_anything_else(folder: Path) -> None:
     assert "has no lock" in zoo("run", "quickstart", "--locked", cwd=folder, code=2).stderr
 
 
+def test_a_claim_is_measured_again(folder: Path) -> None:
+    said = zoo("verify", "first", "--json", cwd=folder)
+    rows = {row["metric"]: row for row in map(json.loads, said.stdout.splitlines())}
+    assert {"accuracy", "f1", "loss"} <= rows.keys()
+    assert all(abs(row["difference"]) < 1e-6 for row in rows.values())
+    manifest = folder / "first" / "model" / "model.json"
+    before = manifest.read_text()
+    claimed = json.loads(before)
+    claimed["metrics"]["val/accuracy"] += 0.25
+    manifest.write_text(json.dumps(claimed))
+    try:
+        said = zoo("verify", "first", cwd=folder, code=1)
+    finally:
+        manifest.write_text(before)
+    assert next(line.split("\t")[3] for line in said.stdout.splitlines() if line.startswith("accuracy")) == "-0.2500"
+    assert "accuracy: off by more than 0.005" in said.stderr
+
+
+def test_a_model_that_claims_nothing_is_not_verified(folder: Path) -> None:
+    said = zoo("verify", "first", "--split", "test", cwd=folder, code=2).stderr
+    assert "claims nothing of test data" in said
+
+
 def test_differences_of_two_recipes_are_shown_side_by_side(folder: Path) -> None:
     said = zoo("diff", "tiny.yaml", "textbook", cwd=folder).stdout.splitlines()
     assert said[0] == "recipe"

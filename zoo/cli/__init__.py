@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("zoo.cli.run", "Run a recipe: train, evaluate, compress, export, publish."),
     "predict": ("zoo.cli.predict", "Say what is in a film."),
     "evaluate": ("zoo.cli.evaluate", "Measure a model or a run on a split of data."),
+    "verify": ("zoo.cli.verify", "Measure again what a model claims."),
     "models": ("zoo.cli.models", "List models by name."),
     "show": ("zoo.cli.show", "Show everything known about one component."),
     "convert": ("zoo.cli.convert", "Turn a checkpoint of another project into a model folder."),
