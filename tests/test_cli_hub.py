@@ -83,6 +83,16 @@ def test_pull_says_where_it_lies_its_size_sha256_and_licence(
     assert all((Path(row[4]) / WEIGHTS).read_bytes() == files[WEIGHTS] for row in rows)
 
 
+def test_pull_takes_names_of_the_catalogue_with_a_tag(hub: HubServer, files: dict[str, bytes], tmp_path: Path) -> None:
+    hub.put("timm/test_resnet.r160_in1k", {WEIGHTS: files[WEIGHTS], "config.json": b"{}", "x.bin": b"no"})
+    done = zoo("pull", "timm/test_resnet.r160_in1k", hub=hub, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    name, _, sha256, licence, path = done.stdout.strip().split("\t")
+    assert (name, licence) == ("timm/test_resnet.r160_in1k", "apache-2.0")
+    assert sha256 == hashlib.sha256(files[WEIGHTS]).hexdigest()
+    assert sorted(file.name for file in Path(path).iterdir()) == ["config.json", WEIGHTS]
+
+
 def test_pull_goes_on_after_a_failure_and_ends_with_2(hub: HubServer, files: dict[str, bytes], tmp_path: Path) -> None:
     hub.put("me/ours", files)
     done = zoo("pull", "hf://me/none", "nothing_like_it", "hf://me/ours", "hf://x", hub=hub, home=tmp_path)

@@ -6,12 +6,30 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from zoo_registry.errors import ArtefactError, PluginError
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
+
+
+_PLAIN = (bool, int, float, str, type(None))
+_IN_PLACE = frozenset(
+    getattr(torch.Tensor, f"{name}_")
+    for name in ("add", "clamp", "copy", "div", "erfinv", "fill", "mul", "normal", "sub", "uniform", "zero")
+)
+"""What initialisation is made of."""
+
+
+class _WithoutInitialising(TorchFunctionMode):
+    """Leaves out initialisation, which costs time on the meta device too, although there is nothing to initialise."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _IN_PLACE and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def build_empty(build: Callable[[], Module], check: Callable[[Module], None] = lambda _: None) -> Module:
@@ -25,7 +43,7 @@ def build_empty(build: Callable[[], Module], check: Callable[[Module], None] = l
         The module, on the meta device where that does.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutInitialising():
             module = build()
     except (PluginError, NotImplementedError, RuntimeError):
         # Some builders read numbers back from tensors, which have none on the meta device. A real fault comes up again.
@@ -74,13 +92,15 @@ def _computes_outside_state(module: Module) -> bool:
         hidden = [part._buffers[name] for name in part._non_persistent_buffers_set]
         if any(_has_meta(value) for value in hidden):
             return True
-        own = {name: value for name, value in vars(part).items() if name not in ("_parameters", "_buffers", "_modules")}
-        if any(_has_meta(value) for value in own.values()):
-            return True
+        for name, value in vars(part).items():
+            if name not in ("_parameters", "_buffers", "_modules") and _has_meta(value):
+                return True
     return False
 
 
 def _has_meta(value: Any) -> bool:
+    if isinstance(value, _PLAIN):
+        return False
     if isinstance(value, torch.Tensor):
         return value.is_meta
     if isinstance(value, Mapping):
