@@ -365,6 +365,25 @@ def test_inputs_and_outputs_of_any_structure_are_drawn(tmp_path: Path) -> None:
     assert [block.shape for block in find_blocks(Pair(), example)] == [(4, 2, 8, 8), (4, 98)]
 
 
+def test_pathways_that_go_on_side_by_side_show_both_shapes(tmp_path: Path) -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.slow, self.fast = nn.Conv3d(3, 8, 1, stride=(4, 1, 1)), nn.Conv3d(3, 2, 1)
+
+        def forward(self, clip: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.slow(clip), self.fast(clip)
+
+    class Sum(nn.Module):
+        def forward(self, pathways: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+            return pathways[0].mean((1, 2, 3, 4)) + pathways[1].mean((1, 2, 3, 4))
+
+    network, example = nn.Sequential(Both(), Sum()), (torch.zeros(1, 3, 8, 4, 4),)
+    first = find_blocks(network, example)[0]
+    assert (first.shape, first.beside) == ((8, 2, 4, 4), ((2, 8, 4, 4),))
+    assert "2 × 8 × 4 × 4" in diagram(network, example, tmp_path / "model.svg").read_text()
+
+
 # ------------------------------------------------------------------------------------------------ words
 
 

@@ -72,7 +72,7 @@ def _draw_row(axes: Axes, block: Block, top: float, heaviest: int, *, last: bool
     axes.text(_BOX + 0.12, middle, plain(block.name or block.kind, 26), va="center", fontsize=9, fontweight="bold")
     if block.name:
         axes.text(_SHAPE - 0.45, middle, plain(block.kind, 34), va="center", ha="right", fontsize=8.5, color=MUTED)
-    axes.text(_SHAPE, middle, " × ".join(map(str, block.shape)), va="center", fontsize=9, color=INK)
+    _write_shapes(axes, block, middle)
     if block.parameters:
         width = (_END - _BAR - 0.75) * block.parameters / heaviest
         axes.barh(middle, width, height=0.16, left=_BAR + 0.7, color=COLOURS[0])
@@ -80,6 +80,17 @@ def _draw_row(axes: Axes, block: Block, top: float, heaviest: int, *, last: bool
     if not last:
         arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 0.8, "mutation_scale": 6, "shrinkA": 0, "shrinkB": 0}
         axes.annotate("", (_BOX + 0.6, top + _ROW), (_BOX + 0.6, top + 0.35), arrowprops=arrow)
+
+
+def _write_shapes(axes: Axes, block: Block, middle: float) -> None:
+    """The output's shape, and below it that of a second one; how many more there are is only counted."""
+    first, second, *more = (" × ".join(map(str, shape)) for shape in (block.shape, *block.beside, ()))
+    if not second:
+        axes.text(_SHAPE, middle, first, va="center", fontsize=9, color=INK)
+        return
+    further = f"  and {len(more) - 1} more" if len(more) > 1 else ""
+    for text, height in ((first, middle - 0.09), (second + further, middle + 0.1)):
+        axes.text(_SHAPE, height, text, va="center", fontsize=8, color=INK)
 
 
 def _total(total: int, blocks: list[Block]) -> str:

@@ -27,12 +27,14 @@ class Block:
         kind: what it is: `Conv3d 3 → 64, 3×7×7`, `2 × BasicBlock`.
         shape: of its (first) output, without the batch axis.
         parameters: how many it has, shared ones counted once.
+        beside: shapes of its further outputs, as of networks with several pathways.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     parameters: int
+    beside: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class _Call:
     """
 
     order: int
-    taken: tuple[int, ...]
-    given: tuple[int, ...]
+    taken: tuple[tuple[int, ...], ...]
+    given: tuple[tuple[int, ...], ...]
     inputs: tuple[int, ...]
 
 
@@ -87,7 +89,11 @@ def find_blocks(module: Module, example: tuple[Tensor, ...], *, most: int = 24) 
         else:
             closed.add(name)
     blocks = _fold(names or [""], modules, calls)
-    return [replace(block, shape=_without_batch(block.shape, example)) for block in blocks]
+    shapes = [[_without_batch(shape, example) for shape in (block.shape, *block.beside)] for block in blocks]
+    return [
+        replace(block, shape=shape, beside=tuple(beside))
+        for block, (shape, *beside) in zip(blocks, shapes, strict=True)
+    ]
 
 
 def count_parameters(module: Module) -> int:
@@ -101,7 +107,7 @@ def _run(modules: Mapping[str, Module], module: Module, example: tuple[Tensor, .
 
     def note(name: str, taken: Any, given: Any) -> None:
         inputs = tuple(id(value) for value in taken if isinstance(value, Tensor))
-        calls.setdefault(name, _Call(len(calls), _shape(taken), _shape(given), inputs))
+        calls.setdefault(name, _Call(len(calls), _shapes(taken), _shapes(given), inputs))
 
     handles = [
         part.register_forward_hook(lambda _part, taken, given, name=name: note(name, taken, given))
@@ -165,7 +171,7 @@ def _has_branches(name: str, children: Iterable[str], calls: Mapping[str, _Call]
 def _fold(names: Iterable[str], modules: Mapping[str, Module], calls: Mapping[str, _Call]) -> list[Block]:
     """One block per run of alike neighbours."""
 
-    def alike(name: str) -> tuple[str, str, tuple[int, ...]]:
+    def alike(name: str) -> tuple[str, str, tuple[tuple[int, ...], ...]]:
         part = modules[name]
         kind = _kind(part) if not any(part.children()) else type(part).__name__
         return name.rpartition(".")[0], kind, _calls_within(name, calls)[-1].given
@@ -175,11 +181,12 @@ def _fold(names: Iterable[str], modules: Mapping[str, Module], calls: Mapping[st
         run = list(group)
         parameters = sum(count_parameters(modules[name]) for name in run)
         first, last = (name.rpartition(".")[2] for name in (run[0], run[-1]))
+        shape, *beside = given or ((),)
         if len(run) == 1:
-            blocks.append(Block(run[0], _kind(modules[run[0]]), given, parameters))
+            blocks.append(Block(run[0], _kind(modules[run[0]]), shape, parameters, tuple(beside)))
         else:
             prefix = f"{parent}." if parent else ""
-            blocks.append(Block(f"{prefix}{first}–{last}", f"{len(run)} × {kind}", given, parameters))
+            blocks.append(Block(f"{prefix}{first}–{last}", f"{len(run)} × {kind}", shape, parameters, tuple(beside)))
     return blocks
 
 
@@ -203,14 +210,14 @@ def _kind(module: Module) -> str:
     return kind
 
 
-def _shape(value: Any) -> tuple[int, ...]:
-    """Shape of the first tensor in whatever a module took or gave; empty when there is none."""
+def _shapes(value: Any) -> tuple[tuple[int, ...], ...]:
+    """Shapes of the tensors in whatever a module took or gave."""
     if isinstance(value, Tensor):
-        return tuple(value.shape)
+        return (tuple(value.shape),)
     if isinstance(value, Mapping):
         value = tuple(value.values())
     if isinstance(value, tuple | list):
-        return next((shape for shape in map(_shape, value) if shape), ())
+        return tuple(shape for each in value for shape in _shapes(each))
     return ()
 
 
