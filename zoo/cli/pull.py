@@ -31,6 +31,7 @@ def pull(names: tuple[str, ...], allow_pickle: bool) -> None:
 
     for kind in ("fetcher", "model"):
         catalog().list(kind)  # plugins are asked in one thread
+
     def attempt(name: str) -> Pulled | ZooError:
         try:
             return pull_one(name, allow_pickle=allow_pickle)

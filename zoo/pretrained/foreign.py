@@ -16,7 +16,7 @@ from zoo.hub.layout import PICKLES
 from zoo.model import ZooModel
 from zoo.pretrained.described import describe, licence_of
 from zoo.pretrained.fetching import fetch
-from zoo.pretrained.fitting import fitted_as, meant_for
+from zoo.pretrained.fitting import Fitted, fitted_as, meant_for
 from zoo.pretrained.state_dicts import PICKLED, Published, pickle_in, read_checkpoint
 from zoo_registry.errors import ArtefactError, Location, PluginError, ZooError
 from zoo_registry.licences import is_non_commercial
@@ -65,9 +65,10 @@ def load_foreign(fetched: Fetched, *, features_only: bool, allow_pickle: bool, d
         module: Module = build(listed, known.params, provided, load_weights=lambda *_: None)
         return module
 
-    network = build_empty(make)
     published = read_foreign(fetched.uri, allow_pickle=allow_pickle)
-    fit = fitted_as(network, published, listed, known.convert)
+    fits: list[Fitted] = []  # compared before any memory is taken for the network
+    network = build_empty(make, lambda built: fits.append(fitted_as(built, published, listed, known.convert)))
+    fit = fits[-1]
     if fit.loaded.skipped:
         if not features_only:
             raise ArtefactError(

@@ -31,6 +31,9 @@ _OF_NO_ACCOUNT = re.compile(
 )
 """What of a configuration changes nothing of the answer in evaluation, or is given by the clip spec."""
 
+_CLASSES = 1_000_000
+"""The library makes a name for each class that a configuration claims."""
+
 _SIZES = {"width": "hidden_size", "blocks": "num_hidden_layers", "heads": "num_attention_heads",
           "mlp_width": "intermediate_size"}  # fmt: skip
 
@@ -88,18 +91,21 @@ def recognise(described: Mapping[str, Mapping[str, Any]]) -> Recognised | None:
             f"its weights are those of {architectures[0]}, and only {known.architecture} is recognised",
             hint="to start from them, name the repository as `model.weights` of a recipe",
         )
+    if (classes := written.get("num_labels")) is not None and not (
+        isinstance(classes, int) and 0 < classes <= _CLASSES
+    ):
+        raise ParameterError(f"its config.json says {classes!r} classes", hint=f"at most {_CLASSES:,} are believed")
     try:
         config = known.config.from_dict(dict(written))
     except Exception as error:  # the library raises whatever a hostile configuration makes it raise
         raise ParameterError(f"transformers cannot read its config.json: {type(error).__name__}: {error}") from error
     name, params = _closest(known, config)
     entry = next(model for model in plugin.zoo_models() if model.name == name)
-    classes = len(config.id2label)
     return Recognised(
         model=f"transformers/{name}",
         params=params,
         convert=_converted,
-        num_classes=classes,
+        num_classes=len(config.id2label),
         labels=_labels(config.id2label),
         clip=_clip(entry.clip, config, described["preprocessor_config.json"]),
     )

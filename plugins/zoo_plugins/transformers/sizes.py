@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 from zoo_registry import Range
 
-Count = Annotated[int, Range(ge=1, le=65536)] | None
-"""A number that a builder takes; None for that of the size with a name."""
+Count = Annotated[int, Range(ge=1, le=16384)] | None
+"""A number that a builder takes; None for that of the size with a name. Configurations are written by strangers."""
+
+Blocks = Annotated[int, Range(ge=1, le=512)] | None
+"""How many blocks, likewise: each costs time to build, even without memory."""
 
 
 def sizes(width: int | None, blocks: int | None, heads: int | None, mlp_width: int | None) -> dict[str, Any]:

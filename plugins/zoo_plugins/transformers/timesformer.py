@@ -8,7 +8,7 @@ from timm.layers import DropPath
 from torch import Tensor
 from transformers import TimesformerConfig, TimesformerForVideoClassification
 
-from zoo_plugins.transformers.sizes import Count, sizes
+from zoo_plugins.transformers.sizes import Blocks, Count, sizes
 from zoo_plugins.transformers.staged import Grid, PositionTable, StagedTransformer, clip_shape, grid_of
 from zoo_registry import ClipSpec, Provided, Range
 
@@ -88,7 +88,7 @@ def timesformer(
     dropout: Probability = 0.0,
     attention_dropout: Probability = 0.0,
     width: Count = None,
-    blocks: Count = None,
+    blocks: Blocks = None,
     heads: Count = None,
     mlp_width: Count = None,
 ) -> TimesformerClassifier:

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEForVideoClassification
 from transformers.models.videomae.modeling_videomae import VideoMAEModel
 
-from zoo_plugins.transformers.sizes import Count, sizes
+from zoo_plugins.transformers.sizes import Blocks, Count, sizes
 from zoo_plugins.transformers.staged import Grid, StagedTransformer, clip_shape, grid_of
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
@@ -170,7 +170,7 @@ def videomae(
     dropout: Probability = 0.0,
     attention_dropout: Probability = 0.0,
     width: Count = None,
-    blocks: Count = None,
+    blocks: Blocks = None,
     heads: Count = None,
     mlp_width: Count = None,
 ) -> VideoMAEClassifier:

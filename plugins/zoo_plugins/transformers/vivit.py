@@ -7,7 +7,7 @@ from typing import Annotated
 from torch import Tensor
 from transformers import VivitConfig, VivitForVideoClassification
 
-from zoo_plugins.transformers.sizes import Count, sizes
+from zoo_plugins.transformers.sizes import Blocks, Count, sizes
 from zoo_plugins.transformers.staged import Grid, PositionTable, StagedTransformer, clip_shape, grid_of
 from zoo_registry import ClipSpec, Provided, Range
 
@@ -71,7 +71,7 @@ def vivit(
     dropout: Probability = 0.0,
     attention_dropout: Probability = 0.0,
     width: Count = None,
-    blocks: Count = None,
+    blocks: Blocks = None,
     heads: Count = None,
     mlp_width: Count = None,
 ) -> VivitClassifier:

@@ -171,6 +171,9 @@ def test_features_need_no_classifier(tmp_path: Path) -> None:
         ({"tubelet_size": 4}, "tubelet_size is 4, not 2"),
         ({"architectures": ["VideoMAEForPreTraining"]}, "those of VideoMAEForPreTraining"),
         ({"hidden_size": "wide"}, "config.json"),
+        ({"num_labels": 10**12}, "says 1000000000000 classes"),
+        ({"num_hidden_layers": 10**9}, "blocks"),
+        ({"num_frames": 10**9}, "describes no clip"),
     ],
 )
 def test_a_model_that_the_catalogue_does_not_have_is_refused_in_words(
