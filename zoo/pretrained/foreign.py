@@ -134,18 +134,27 @@ def recognise(described: Mapping[str, Mapping[str, Any]], uri: str) -> Recognise
 
     adapters = catalog().list("adapter")
     answers: dict[str, Recognised] = {}
+    failures: list[ZooError] = []  # of one adapter, such as packages that are not installed: another may know it
     for listed in adapters:
         try:
             answer = build(listed, {})(described)
-        except ZooError:
-            raise
+        except ZooError as error:
+            failures.append(error)
+            continue
         except Exception as error:  # an adapter may raise anything when it is given what it does not know
-            raise PluginError(
-                f"the adapter {listed.name} failed at {uri}: {type(error).__name__}: {error}",
-                where=listed.plugin.where,
-            ) from error
+            failures.append(
+                PluginError(
+                    f"the adapter {listed.name} failed at {uri}: {type(error).__name__}: {error}",
+                    where=listed.plugin.where,
+                )
+            )
+            continue
         if answer is not None:
             answers[listed.name] = answer
+    if failures and not answers:
+        if len(failures) == 1:
+            raise failures[0]
+        raise ArtefactError(problem for failure in failures for problem in failure.problems)
     if len(answers) > 1:
         raise ArtefactError(f"several plugins take {uri} for their own: {', '.join(answers)}", where=Location(uri))
     if not answers:

@@ -42,6 +42,8 @@ def recognise(described: Mapping[str, Mapping[str, Any]]) -> Recognised | None:
             f"timm {timm.__version__} has no architecture {architecture!r}", hint="pip install --upgrade timm"
         )
     arguments = config.get("model_args") or {}
+    if not isinstance(arguments, Mapping):
+        raise ParameterError(f"model_args of its config.json is {arguments!r}, no mapping")
     other = {name: value for name, value in arguments.items() if name not in _TAKEN and value is not None}
     if other:
         raise ParameterError(

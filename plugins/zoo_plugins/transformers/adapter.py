@@ -86,6 +86,8 @@ def recognise(described: Mapping[str, Mapping[str, Any]]) -> Recognised | None:
     if known is None:
         return None
     architectures = written.get("architectures") or [known.architecture]
+    if not isinstance(architectures, list):
+        raise ParameterError(f"architectures of its config.json is {architectures!r}, no list")
     if known.architecture not in architectures:
         raise ParameterError(
             f"its weights are those of {architectures[0]}, and only {known.architecture} is recognised",

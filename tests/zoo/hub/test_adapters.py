@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,6 +176,7 @@ def test_features_need_no_classifier(tmp_path: Path) -> None:
         ({"num_labels": 10**12}, "says 1000000000000 classes"),
         ({"num_hidden_layers": 10**9}, "blocks"),
         ({"num_frames": 10**9}, "describes no clip"),
+        ({"architectures": -1}, "architectures of its config.json is -1, no list"),
     ],
 )
 def test_a_model_that_the_catalogue_does_not_have_is_refused_in_words(
@@ -198,6 +201,31 @@ def test_other_arguments_of_timm_are_refused(tmp_path: Path) -> None:
     timm_model("test_vit", qkv_bias=False)(tmp_path)
     with pytest.raises(ParameterError, match=r"built with other arguments than timm's: .*qkv_bias"):
         zoo.load(tmp_path)
+
+
+def test_arguments_of_timm_that_are_none_are_refused(tmp_path: Path) -> None:
+    timm_model("test_vit")(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"model_args": -1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ParameterError, match=r"model_args of its config.json is -1, no mapping"):
+        zoo.load(tmp_path)
+
+
+def test_packages_that_one_adapter_lacks_do_not_keep_another_from_its_own(tmp_path: Path) -> None:
+    timm_model("test_resnet")(tmp_path / "timm")
+    VIDEOMAE(tmp_path / "videomae")
+    program = """
+import sys
+sys.modules["transformers"] = None
+import zoo
+print(zoo.load(sys.argv[1]).name)
+zoo.load(sys.argv[2])
+"""
+    command = [sys.executable, "-c", program, f"file:{tmp_path}/timm", f"file:{tmp_path}/videomae"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "timm/test_resnet\n", done.stderr
+    assert "MissingExtra" in done.stderr
+    assert "videozoo[transformers]" in done.stderr
 
 
 def test_other_pooling_of_timm_is_refused(tmp_path: Path) -> None:
