@@ -20,8 +20,8 @@ def test_the_exported_names_are_these():
     assert zoo_registry.__all__ == sorted(zoo_registry.__all__)
     assert set(zoo_registry.__all__) == {
         "API_VERSION", "Adapter", "ArtefactError", "AudioSpec", "Augmentation", "ClipSpec", "Compression", "Entry",
-        "Exporter", "Family", "Fetcher", "Location", "Loss", "Model", "Name", "Observer", "Problem", "Provided", "Range",
-        "Recipe", "Ref", "Source", "Task", "Weights", "ZooError", "__version__", "hookimpl",
+        "Exporter", "Family", "Fetcher", "Location", "Loss", "Model", "Name", "Observer", "Problem", "Provided",
+        "Range", "Recipe", "Ref", "Source", "Task", "Weights", "ZooError", "__version__", "hookimpl",
     }  # fmt: skip
 
 
