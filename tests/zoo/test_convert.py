@@ -179,11 +179,32 @@ def test_what_users_get_wrong_is_said(checkpoint: Path, tmp_path: Path) -> None:
         convert(tmp_path / "absent.pth", "torchvision/mc3_18", tmp_path / "out")
     with pytest.raises(ParameterError, match="reads no layout 'pyslowfast'"):
         convert(checkpoint, "torchvision/mc3_18", tmp_path / "out", layout="pyslowfast")
+    with pytest.raises(ParameterError, match="names weights, not an architecture"):
+        convert(checkpoint, "torchvision/mc3_18.k400", tmp_path / "out")
+    with pytest.raises(ParameterError, match="the licence is empty"):
+        convert(checkpoint, "torchvision/mc3_18", tmp_path / "out", licence=" ")
     with pytest.raises(ParameterError, match="2 labels for 7 classes"):
         convert(checkpoint, "torchvision/mc3_18", tmp_path / "out", labels=["a", "b"])
     convert(checkpoint, "torchvision/mc3_18", tmp_path / "out")
     with pytest.raises(ArtefactError, match="is a model folder already"):
         convert(tmp_path / "out", "torchvision/mc3_18", tmp_path / "again")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    state = network().state_dict()
+    state["layer1.0.conv1.0.weight"][0, 0, 0, 0, 0] = value
+    torch.save(state, tmp_path / "mc3.pth")
+    with pytest.raises(ArtefactError, match=r"mc3.pth: not finite: layer1.0.conv1.0.weight"):
+        convert(tmp_path / "mc3.pth", "torchvision/mc3_18", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("layout")
+def test_another_layout_than_the_one_asked_for_is_named(tmp_path: Path) -> None:
+    torch.save({f"backbone.{key}": value for key, value in network().state_dict().items()}, tmp_path / "mc3.pth")
+    with pytest.raises(ArtefactError, match="its keys are those of the layout prefixed: leave --layout out"):
+        convert(tmp_path / "mc3.pth", "torchvision/mc3_18", tmp_path / "out", layout="videozoo")
 
 
 def test_the_command_says_what_it_read_and_how_to_load_it(

@@ -70,7 +70,10 @@ def _matching(pattern: str, task: str | None) -> list[Listed]:
     if found:
         return found
     if task is not None and any(catalog().list("model", pattern)):
-        raise UnknownName(f"no model that matches {pattern!r} is meant for a task {task!r}")
+        tasks = dict.fromkeys(listed.model.task for listed in catalog().list("model", pattern))
+        near = nearest(task, tasks)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"they are meant for {', '.join(sorted(tasks))}"
+        raise UnknownName(f"no model that matches {pattern!r} is meant for a task {task!r}", hint=hint)
     near = nearest(pattern.rpartition("/")[2], {listed.entry.name for listed in catalog().list("model")})
     hint = f"; near it: {', '.join(near)}" if near else ""
     raise UnknownName(f"no model matches {pattern!r}{hint}")

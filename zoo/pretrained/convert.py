@@ -14,7 +14,7 @@ from zoo.pretrained.fitting import converted, converter
 from zoo.pretrained.owners import owners_in_words
 from zoo.pretrained.state_dicts import model_folder, read_checkpoint
 from zoo_registry.errors import ArtefactError, Location, ParameterError
-from zoo_registry.names import nearest
+from zoo_registry.names import Name, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,6 +87,12 @@ def convert(
 
     listed = catalog().resolve("model", model)
     entry = listed.model
+    if Name.parse(model).tag is not None:
+        raise ParameterError(f"{model!r} names weights, not an architecture", hint=f"convert to {listed.name}")
+    if licence is not None and not licence.strip():
+        raise ParameterError(
+            "the licence is empty", hint="give its SPDX identifier, or leave it out: it is unknown then"
+        )
     if model_folder(checkpoint) is not None:
         raise ArtefactError(
             f"{str(checkpoint)!r} is a model folder already", hint=f"zoo.load('file:{checkpoint}') reads it"
@@ -94,6 +100,7 @@ def convert(
     if not checkpoint.exists():
         raise ArtefactError("there is no such file", where=Location(str(checkpoint)), hint="check the path")
     state, sha256 = read_checkpoint(checkpoint)
+    _refuse_not_finite(state, checkpoint)
     task = {"name": catalog().resolve("task", entry.task).name, "params": {}}
     network, found, classes = _network(listed, state, params or {}, _layouts(listed, layout), checkpoint)
     if labels and len(labels) != classes:
@@ -150,12 +157,9 @@ def _network(
     listed: Listed, state: Mapping[str, Tensor], params: Mapping[str, Any], layouts: Sequence[str], checkpoint: Path
 ) -> tuple[Module, str, int]:
     """The network filled with a checkpoint, the layout that explains all of it, and its number of classes."""
-    usual = next((weights.labels for weights in listed.model.weights if weights.labels), None) or 400
     closest: Mapping[str, str] = {}
     for layout in layouts:
-        attempt = _attempt(listed, state, params, layout, usual)
-        if attempt and attempt.wrong and attempt.classes != usual:
-            attempt = _attempt(listed, state, params, layout, attempt.classes)
+        attempt = _tried(listed, state, params, layout)
         if attempt is None:
             continue
         if not attempt.wrong:
@@ -166,7 +170,39 @@ def _network(
             return attempt.module, layout, attempt.classes
         closest = min(filter(None, (closest, attempt.wrong)), key=len)
     hint = owners_in_words(state, str(checkpoint))
+    if len(layouts) == 1 and (other := _layout_that_fits(listed, state, params, layouts[0])):
+        hint = f"its keys are those of the layout {other}: leave --layout out"
     raise misfit(listed.name, closest.values(), str(checkpoint), hint)
+
+
+def _layout_that_fits(listed: Listed, state: Mapping[str, Tensor], params: Mapping[str, Any], tried: str) -> str | None:
+    """Another layout than the one that was asked for, which explains every key."""
+    for layout in _layouts(listed, None):
+        found = None if layout == tried else _tried(listed, state, params, layout)
+        if found and not found.wrong:
+            return layout
+    return None
+
+
+def _tried(listed: Listed, state: Mapping[str, Tensor], params: Mapping[str, Any], layout: str) -> _Attempt | None:
+    """A checkpoint in a layout, beside a network for as many classes as its last layer has."""
+    usual = next((weights.labels for weights in listed.model.weights if weights.labels), None) or 400
+    attempt = _attempt(listed, state, params, layout, usual)
+    if attempt and attempt.wrong and attempt.classes != usual:
+        attempt = _attempt(listed, state, params, layout, attempt.classes)
+    return attempt
+
+
+def _refuse_not_finite(state: Mapping[str, Tensor], checkpoint: Path) -> None:
+    """Weights that hold NaN or infinity answer NaN to everything."""
+    broken = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise ArtefactError(
+            f"not finite: {', '.join(broken[:3])}{more}",
+            where=Location(str(checkpoint)),
+            hint="the training that wrote it went wrong, or the file is damaged",
+        )
 
 
 def _attempt(
