@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo.runner.stages import without_folders
+from zoo.recipe import without_folders
 from zoo_registry.errors import ExportError, HubError, RecipeError, RunError, ZooError
 
 RECIPE: Mapping[str, Any] = {

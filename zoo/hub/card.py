@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -43,23 +43,49 @@ def model_card(manifest: Manifest, address: str, *, files: Collection[str] = (),
     Example:
         >>> print(model_card(manifest, "hf://me/hand-waves"))    # doctest: +SKIP
     """
-    title = address.partition("@")[0].rpartition("/")[2]
-    kept = split_card(earlier)
-    head = yaml.safe_dump(_merged(kept.head, _metadata(manifest, title)), sort_keys=False, allow_unicode=True)
     parts = [
-        BEGIN,
-        f"# {_inline(title)}",
         _introduction(manifest),
         f'```python\nimport zoo\n\nmodel = zoo.load({address!r})\nmodel.predict("film.mp4")\n```',
         _results(manifest),
         _pictures(files),
         _input(manifest),
         _provenance(manifest, files),
-        END,
     ]
-    generated = "\n\n".join(part for part in parts if part)
+    return card_of(_metadata(manifest, title_of(address)), manifest.licence, address, parts, earlier=earlier)
+
+
+def card_of(
+    metadata: Mapping[str, Any], licence: str | None, address: str, parts: Iterable[str], *, earlier: str = ""
+) -> str:
+    """Put a card together; see `model_card`.
+
+    Args:
+        metadata: our keys of the head but the licence.
+        licence: SPDX identifier; None for unknown.
+        address: the URI, whose last part is the title.
+        parts: the generated text, in paragraphs.
+        earlier: the card that this one takes the place of.
+
+    Raises:
+        HubError: the earlier card's head cannot be read.
+    """
+    kept = split_card(earlier)
+    merged = _merged(kept.head, {**_licence(licence), **metadata})
+    head = yaml.safe_dump(merged, sort_keys=False, allow_unicode=True)
+    generated = "\n\n".join(part for part in (BEGIN, f"# {_inline(title_of(address))}", *parts, END) if part)
     body = "\n\n".join(part for part in (kept.before, generated, kept.after) if part)
     return f"---\n{head}---\n\n{body}\n"
+
+
+def title_of(address: str) -> str:
+    """The last part of a URI, without a revision."""
+    return address.partition("@")[0].rpartition("/")[2]
+
+
+def _licence(licence: str | None) -> dict[str, str]:
+    """As the Hub writes it."""
+    name = (licence or "unknown").lower()
+    return {"license": name} if name in _LICENCES else {"license": "other", "license_name": name}
 
 
 def _merged(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,11 +98,7 @@ def _merged(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, An
 
 
 def _metadata(manifest: Manifest, title: str) -> dict[str, Any]:
-    licence = (manifest.licence or "unknown").lower()
-    known = licence in _LICENCES
-    metadata: dict[str, Any] = {"library_name": "videozoo", "license": licence if known else "other"}
-    if not known:
-        metadata["license_name"] = licence
+    metadata: dict[str, Any] = {"library_name": "videozoo"}
     pipeline = _pipeline_tag(manifest)
     if pipeline:
         metadata["pipeline_tag"] = pipeline

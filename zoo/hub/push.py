@@ -91,11 +91,42 @@ def publish(
         'hf://me/hand-waves@1f3c...'
     """
     planned = plan(folder, to, licence=licence, tag=tag, extra_files=extra_files)
-    if planned.address.startswith("file:"):
-        return _to_folder(planned.files, local_path(planned.address))
-    manifest = read_manifest(_places(Path(folder))[0])
-    repository, _ = split_reference(planned.address)
-    return _to_hub(planned.files, repository, private=private, tag=tag, message=message or f"Publish {manifest.model}")
+    message = message or f"Publish {read_manifest(_places(Path(folder))[0]).model}"
+    return send(planned, private=private, tag=tag, message=message)
+
+
+def send(planned: Plan, *, private: bool, tag: str | None, message: str, beside_a_model: bool = True) -> str:
+    """Carry a plan out.
+
+    Args:
+        planned: where to, and what.
+        private: whether a repository that is made new is private.
+        tag: name set on the commit after everything arrived.
+        message: of the commit.
+        beside_a_model: whether a model that is there may be replaced.
+
+    Returns:
+        The pinned URI.
+
+    Raises:
+        HubError: no access, a tag that exists, a model that may not be replaced, or a Hub that cannot be reached.
+    """
+    if not planned.address.startswith("file:"):
+        repository, _ = split_reference(planned.address)
+        return _to_hub(
+            planned.files, repository, private=private, tag=tag, message=message, beside_a_model=beside_a_model
+        )
+    target = local_path(planned.address)
+    if not beside_a_model and (target / MANIFEST).is_file():
+        raise _holds_a_model(str(target))
+    return _to_folder(planned.files, target)
+
+
+def _holds_a_model(place: str) -> HubError:
+    return HubError(
+        f"{place} holds a model, and would lose it to a recipe alone; nothing was published",
+        hint="give the recipe a place of its own; a model's own recipe goes along with it",
+    )
 
 
 def plan(
@@ -109,7 +140,7 @@ def plan(
     """What `publish` would send; sends nothing. Arguments and errors are those of `publish`."""
     places = _places(Path(folder))
     manifest = read_manifest(places[0])
-    address = _address(to, tag)
+    address = address_of(to, tag)
     licence = licence or manifest.licence
     if licence is None and address != f"file:{places[0].resolve()}":
         raise HubError(
@@ -119,11 +150,11 @@ def plan(
     manifest = manifest.model_copy(update={"licence": licence})
     files = _release(places[0], manifest, {**_beside(places), **(extra_files or {})})
     tagged = address if tag is None else f"{address}@{tag}"
-    card = model_card(manifest, tagged, files=files, earlier=_earlier_card(address))
+    card = model_card(manifest, tagged, files=files, earlier=earlier_card(address))
     return Plan(address, {**files, CARD: card.encode()})
 
 
-def _address(to: str, tag: str | None) -> str:
+def address_of(to: str, tag: str | None) -> str:
     """The destination as a URI."""
     if not to.startswith("file:"):
         repository, revision = split_reference(to)
@@ -135,7 +166,7 @@ def _address(to: str, tag: str | None) -> str:
     return f"file:{local_path(to)}"
 
 
-def _earlier_card(address: str) -> str:
+def earlier_card(address: str) -> str:
     """The card that is at the destination; empty where there is none."""
     if address.startswith("file:"):
         path = local_path(address) / CARD
@@ -236,11 +267,15 @@ def _to_folder(release: Release, target: Path) -> str:
     return f"file:{target}"
 
 
-def _to_hub(release: Release, repository: str, *, private: bool, tag: str | None, message: str) -> str:
+def _to_hub(
+    release: Release, repository: str, *, private: bool, tag: str | None, message: str, beside_a_model: bool
+) -> str:
     try:
         with clear_words(repository):
             hub = api()
             parent, there = _prepare(hub, repository, private=private, tag=tag)
+            if not beside_a_model and MANIFEST in there:
+                raise _holds_a_model(repository)
             commit = _commit(hub, repository, release, parent=parent, there=there, message=message)
     except Unreachable as error:
         raise _not_published(error) from error

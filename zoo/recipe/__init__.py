@@ -3,7 +3,9 @@
 from zoo.recipe.check import check_recipe
 from zoo.recipe.comparison import ABSENT, Difference, compared, shown
 from zoo.recipe.copy import copy_recipe
+from zoo.recipe.documents import RESOLVED, open_document
 from zoo.recipe.explain import explain
+from zoo.recipe.folders import without_folders
 from zoo.recipe.json_schema import json_schema
 from zoo.recipe.load import load_recipe
 from zoo.recipe.loaded import LoadedRecipe
@@ -14,6 +16,7 @@ from zoo.recipe.yaml_writer import dump
 
 __all__ = [
     "ABSENT",
+    "RESOLVED",
     "Difference",
     "LoadedRecipe",
     "RecipeSchema",
@@ -27,8 +30,10 @@ __all__ = [
     "load_recipe",
     "lock_facts",
     "lock_of",
+    "open_document",
     "read_lock",
     "resolve_recipe",
     "shown",
+    "without_folders",
     "write_lock",
 ]

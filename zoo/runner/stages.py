@@ -22,6 +22,7 @@ from zoo.recipe import (
     lock_of,
     read_lock,
     resolve_recipe,
+    without_folders,
     write_lock,
 )
 from zoo.runner.folder import RunFolder
@@ -583,24 +584,6 @@ def _reading_task(pipeline: Pipeline) -> dict[str, Any]:
     if needs_more and trained_for.name != meant_for:
         return {"name": meant_for, "params": {}}
     return {"name": trained_for.name, "params": dict(pipeline.recipe.task.params)}
-
-
-def without_folders(value: Any) -> Any:
-    """Plain data with absolute paths made relative to the current folder, or reduced to their names outside it.
-
-    What is published or shown says nothing about the folders of the machine it was made on.
-    """
-    if isinstance(value, Mapping):
-        return {key: without_folders(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_folders(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    scheme = "file:" if value.startswith("file:") else ""
-    path = Path(value.removeprefix(scheme))
-    if not path.is_absolute():
-        return value
-    return scheme + (path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.name)
 
 
 def _headlines_first(summary: Mapping[str, Any]) -> dict[str, Any]:
