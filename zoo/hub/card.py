@@ -22,7 +22,14 @@ _LICENCES = frozenset(
 _SPLITS = ("val", "test")
 
 
-def model_card(manifest: Manifest, address: str, *, files: Collection[str] = (), earlier: str = "") -> str:
+def model_card(
+    manifest: Manifest,
+    address: str,
+    *,
+    files: Collection[str] = (),
+    lock: Mapping[str, Any] | None = None,
+    earlier: str = "",
+) -> str:
     """Write the card.
 
     What is generated stands between two comments. Whatever else an earlier card has was written by hand and stays: the
@@ -32,6 +39,7 @@ def model_card(manifest: Manifest, address: str, *, files: Collection[str] = (),
         manifest: of the model.
         address: the URI to load it from.
         files: names of what is published with it; pictures and the recipe are shown or linked when there.
+        lock: what the run was made of (`zoo.lock`), where there is one.
         earlier: the card that this one takes the place of.
 
     Returns:
@@ -49,9 +57,12 @@ def model_card(manifest: Manifest, address: str, *, files: Collection[str] = (),
         _results(manifest),
         _pictures(files),
         _input(manifest),
-        _provenance(manifest, files),
+        _limits(manifest),
+        _provenance(manifest, files, lock or {}),
     ]
-    return card_of(_metadata(manifest, title_of(address)), manifest.licence, address, parts, earlier=earlier)
+    return card_of(
+        _metadata(manifest, title_of(address), lock or {}), manifest.licence, address, parts, earlier=earlier
+    )
 
 
 def card_of(
@@ -97,8 +108,10 @@ def _merged(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, An
     return {**ours, "tags": [*ours["tags"], *more], **others}
 
 
-def _metadata(manifest: Manifest, title: str) -> dict[str, Any]:
+def _metadata(manifest: Manifest, title: str, lock: Mapping[str, Any]) -> dict[str, Any]:
     metadata: dict[str, Any] = {"library_name": "videozoo"}
+    if base := _base_model(lock):
+        metadata["base_model"] = base
     pipeline = _pipeline_tag(manifest)
     if pipeline:
         metadata["pipeline_tag"] = pipeline
@@ -107,6 +120,13 @@ def _metadata(manifest: Manifest, title: str) -> dict[str, Any]:
     if results:
         metadata["model-index"] = [{"name": title, "results": results}]
     return metadata
+
+
+def _base_model(lock: Mapping[str, Any]) -> str | None:
+    """The repository on the Hub that training started from."""
+    weights = lock.get("weights")
+    uri = str(weights.get("uri", "")) if isinstance(weights, Mapping) else ""
+    return uri.removeprefix("hf://").partition("@")[0] if uri.startswith("hf://") else None
 
 
 def _pipeline_tag(manifest: Manifest) -> str | None:
@@ -183,8 +203,32 @@ def _input(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _provenance(manifest: Manifest, files: Collection[str]) -> str:
+def _limits(manifest: Manifest) -> str:
+    """What holds for whatever a run made, and nobody should have to find out."""
+    lines = [
+        "## Limits",
+        "",
+        "- Measured on the data of its recipe alone: films of other places and cameras may be harder.",
+    ]
+    if manifest.labels:
+        lines.append(f"- Whatever it is shown, it answers in terms of its {len(manifest.labels)} classes.")
+    if manifest.clip is not None:
+        lines.append(f"- It sees {manifest.clip.moments} at a time, and nothing of what lies between or before.")
+    if manifest.licence is None:
+        lines.append("- Nobody says under which licence the weights may be used.")
+    return "\n".join(lines)
+
+
+def _provenance(manifest: Manifest, files: Collection[str], lock: Mapping[str, Any]) -> str:
     lines = ["## Provenance", "", f"- weights: `model.safetensors`, sha256 `{manifest.weights.sha256}`"]
+    packages = lock.get("packages")
+    known = packages if isinstance(packages, Mapping) else {}
+    made = [str(lock[fact]) for fact in ("hardware", "platform") if lock.get(fact)]
+    made += [f"{name} {known[name]}" for name in ("videozoo", "torch") if name in known]
+    if made:
+        lines.append(f"- made on {_inline(', '.join(made))}")
+    if isinstance(lock.get("weights"), Mapping):
+        lines.append(f"- began with {_inline(str(lock['weights'].get('uri')))}")
     lines.extend(
         f"- plugin `{name}`: {plugin.distribution} {plugin.version}" for name, plugin in manifest.plugins.items()
     )

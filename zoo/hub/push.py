@@ -138,6 +138,8 @@ def plan(
     extra_files: Mapping[str, str | Path] | None = None,
 ) -> Plan:
     """What `publish` would send; sends nothing. Arguments and errors are those of `publish`."""
+    from zoo.recipe.lock import LOCK, read_lock
+
     places = _places(Path(folder))
     manifest = read_manifest(places[0])
     address = address_of(to, tag)
@@ -150,7 +152,9 @@ def plan(
     manifest = manifest.model_copy(update={"licence": licence})
     files = _release(places[0], manifest, {**_beside(places), **(extra_files or {})})
     tagged = address if tag is None else f"{address}@{tag}"
-    card = model_card(manifest, tagged, files=files, earlier=earlier_card(address))
+    lock = files.get(LOCK)
+    facts = read_lock(lock) if isinstance(lock, Path) else None
+    card = model_card(manifest, tagged, files=files, lock=facts, earlier=earlier_card(address))
     return Plan(address, {**files, CARD: card.encode()})
 
 

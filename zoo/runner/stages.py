@@ -470,12 +470,14 @@ class _Stages:
 
         from zoo.data import fingerprint
         from zoo.pretrained.state_dicts import PICKLED
+        from zoo.runner.device import hardware
 
         before = read_lock(self.folder.lock) if self.resume and self.folder.lock.is_file() else {}
         self.facts: dict[str, Any] = {
             "name": before.get("name", self.loaded.name),
             "foreign_publish": before.get("foreign_publish", self.loaded.publish_is_foreign),
             "threads": torch.get_num_threads(),
+            "hardware": hardware(self.device),
             "data": {name: fingerprint(split) for name, split in self.pipeline.splits.items()},
         }
         if self.pipeline.weights is not None:

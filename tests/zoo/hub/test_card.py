@@ -59,3 +59,24 @@ def test_class_names_cannot_write_markdown_or_metadata(manifest: Manifest) -> No
     text = model_card(manifest.model_copy(update={"labels": labels}), "hf://me/waves")
     assert "<script>" not in text
     assert ModelCard(text).data.license == "unknown"
+
+
+def test_the_card_says_on_what_and_from_what_the_model_was_made(manifest: Manifest) -> None:
+    lock = {
+        "packages": {"videozoo": "0.1.0", "torch": "2.15.0", "av": "18.1.0"},
+        "hardware": "NVIDIA H200",
+        "platform": "Linux x86_64",
+        "weights": {"uri": "hf://lab/big@0123", "sha256": "00"},
+    }
+    text = model_card(manifest, "hf://me/waves", lock=lock)
+    assert "- made on NVIDIA H200, Linux x86\\_64, videozoo 0.1.0, torch 2.15.0" in text
+    assert "- began with hf://lab/big@0123" in text
+    assert ModelCard(text).data.base_model == "lab/big"
+    assert "base_model" not in model_card(manifest, "hf://me/waves", lock={"weights": {"uri": "file:big"}})
+    assert "- Whatever it is shown, it answers in terms of its 2 classes." in text
+
+
+def test_a_lock_that_is_none_writes_nothing(manifest: Manifest) -> None:
+    text = model_card(manifest, "hf://me/waves", lock={"packages": 3, "weights": "no", "hardware": "<b>|x"})
+    assert "made on \\<b\\>\\|x" in text
+    assert "began with" not in text
