@@ -148,7 +148,7 @@ def test_check_says_what_fails_what_passes_and_what_needs_a_test_of_its_own(plug
     assert re.search(r"^emca/same +augmentation +\d+ passed$", said, re.MULTILINE)
     assert re.search(r"^emca/mean +loss +needs a test of its own, \d+ passed$", said, re.MULTILINE)
     assert "    emca/mean needs example() -> (prediction, target)\n" in said
-    assert said.endswith("emca (zoo-emca 1.0): 3 components, 1 failed, 1 need tests of their own\n")
+    assert said.endswith("emca (zoo-emca 1.0): 3 components, 1 failed, 1 to be tested by their author\n")
 
 
 def test_check_of_a_plugin_with_a_problem_fails(plugins) -> None:

@@ -50,7 +50,7 @@ def check(context: click.Context, name: str, verbose: bool) -> None:
     waiting = sum(bool(each.needs) for each in checked)
     click.echo(
         f"{record.namespace} ({record.distribution} {record.version}): {len(checked)} components, {failed} failed"
-        f"{f', {waiting} need tests of their own' if waiting else ''}"
+        f"{f', {waiting} to be tested by their author' if waiting else ''}"
         f"{f', {len(problems)} problems' if problems else ''}"
     )
     context.exit(int(bool(failed or problems)))

@@ -58,7 +58,7 @@ def model_card(
         _pictures(files),
         _input(manifest),
         _limits(manifest),
-        _provenance(manifest, files, lock or {}),
+        _provenance(manifest, address, files, lock or {}),
     ]
     return card_of(
         _metadata(manifest, title_of(address), lock or {}), manifest.licence, address, parts, earlier=earlier
@@ -213,13 +213,13 @@ def _limits(manifest: Manifest) -> str:
     if manifest.labels:
         lines.append(f"- Whatever it is shown, it answers in terms of its {len(manifest.labels)} classes.")
     if manifest.clip is not None:
-        lines.append(f"- It sees {manifest.clip.moments} at a time, and nothing of what lies between or before.")
+        lines.append(f"- It sees clips of {manifest.clip.moments}, and nothing of what lies between or before them.")
     if manifest.licence is None:
         lines.append("- Nobody says under which licence the weights may be used.")
     return "\n".join(lines)
 
 
-def _provenance(manifest: Manifest, files: Collection[str], lock: Mapping[str, Any]) -> str:
+def _provenance(manifest: Manifest, address: str, files: Collection[str], lock: Mapping[str, Any]) -> str:
     lines = ["## Provenance", "", f"- weights: `model.safetensors`, sha256 `{manifest.weights.sha256}`"]
     packages = lock.get("packages")
     known = packages if isinstance(packages, Mapping) else {}
@@ -233,7 +233,7 @@ def _provenance(manifest: Manifest, files: Collection[str], lock: Mapping[str, A
         f"- plugin `{name}`: {plugin.distribution} {plugin.version}" for name, plugin in manifest.plugins.items()
     )
     if {"recipe.resolved.yaml", "zoo.lock"} <= set(files):
-        lines.append("- `zoo run recipe.resolved.yaml` with `zoo.lock` beside it repeats the run")
+        lines.append(f"- `zoo run {address} --locked` repeats the run, or says what is other here")
     if "report.html" in files:
         lines.append("- [report.html](report.html): curves, confusion matrix, the most confident mistakes")
     return "\n".join(lines)
