@@ -103,6 +103,21 @@ def test_pull_goes_on_after_a_failure_and_ends_with_2(hub: HubServer, files: dic
     assert "hf://x: 'hf://x' names no repository" in done.stderr
 
 
+def test_pull_looks_into_what_calls_itself_weights(hub: HubServer, files: dict[str, bytes], tmp_path: Path) -> None:
+    hub.put("org/pickle", {WEIGHTS: b"PK\x03\x04 and so on", "config.json": b"{}"})
+    hub.put("org/junk", {WEIGHTS: b"\xff" * 64, "config.json": b"{}"})
+    hub.put("org/lost", {"model.json": files["model.json"], "model-00001-of-00001.safetensors": files[WEIGHTS]})
+    hub.put("me/ours", files)
+    names = ["hf://org/pickle", "hf://org/junk", "hf://org/lost", "hf://me/ours"]
+    done = zoo("pull", *names, hub=hub, home=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["hf://me/ours"]
+    assert "this is a pickle" in done.stderr
+    assert "not a safetensors file" in done.stderr
+    assert "has no model.safetensors" in done.stderr or "has a model.json and no model.safetensors" in done.stderr
+
+
 def test_pull_needs_no_torch(hub: HubServer, files: dict[str, bytes], tmp_path: Path) -> None:
     hub.put("me/ours", files)
     probe = "import sys; from zoo.hub.pulled import pull; pull('hf://me/ours'); sys.exit('torch' in sys.modules)"

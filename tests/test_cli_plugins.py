@@ -194,6 +194,7 @@ def test_check_without_pytest_says_how_to_get_it() -> None:
         ("losses", PluginError, "the namespace 'losses' is taken by videozoo 0"),
         ("acme", PluginError, "the namespace 'acme' is taken by zoo-acme 0.1.0"),
         ("registry", PluginError, "there is a package called zoo_registry already"),
+        ("h_f", PluginError, "hf: is a scheme of URIs that is taken"),
     ],
 )
 def test_a_name_that_a_plugin_may_not_have_is_refused(name: str, error: type[Exception], message: str) -> None:
@@ -210,6 +211,15 @@ def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="the plugin cannot be written to"):
         write_plugin("mine", tmp_path / "notes.txt" / "below")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_is_there_and_empty_keeps_its_place(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    number = tmp_path.stat().st_ino
+    written = write_plugin("mine", tmp_path)
+    assert tmp_path.stat().st_ino == number, "a shell stands in it"
+    assert {path.name for path in tmp_path.iterdir()} >= {".git", "pyproject.toml", "zoo_mine"}
+    assert all(path.is_file() for path in written)
 
 
 def test_nothing_half_written_is_left_behind(tmp_path: Path) -> None:

@@ -85,6 +85,17 @@ def test_a_model_that_claims_nothing_is_not_verified(folder: Path) -> None:
     assert "claims nothing of test data" in said
 
 
+def test_a_damaged_summary_is_said(folder: Path) -> None:
+    summary = folder / "first" / "summary.json"
+    before = summary.read_text()
+    summary.write_text(before[:20])
+    try:
+        said = zoo("diff", "first", "first", cwd=folder, code=2).stderr
+    finally:
+        summary.write_text(before)
+    assert "summary.json cannot be read" in said
+
+
 def test_differences_of_two_recipes_are_shown_side_by_side(folder: Path) -> None:
     said = zoo("diff", "tiny.yaml", "textbook", cwd=folder).stdout.splitlines()
     assert said[0] == "recipe"

@@ -33,7 +33,7 @@ hooks = [each for name, each in vars(zoo_acme).items() if name.startswith("zoo_"
 print(sum(len(hook()) for hook in hooks), [name for name in ("torch", "zoo", "zoo_plugins") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, timeout=60)
-    assert done.stdout.strip() == "17 []", done.stderr
+    assert done.stdout.strip() == "18 []", done.stderr
 
 
 def test_its_names_are_found_bare_and_qualified() -> None:

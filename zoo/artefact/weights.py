@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.artefact.checksums import sha256_of
+from zoo.artefact.header import PICKLE, first_bytes, pickle_error
 from zoo_registry.errors import ArtefactError, Location, Problem
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from zoo.artefact.manifest import WeightsFile
-
-_PICKLE = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""What pickles of torch begin with."""
 
 SHOWN = 5
 """How many keys that do not fit are named."""
@@ -106,12 +104,8 @@ def read_weights(path: Path, *, sha256: str | None = None, immutable: bool = Fal
     data = None if immutable else path.read_bytes()
     if sha256 is not None:
         _check_sum(sha256_of(path) if data is None else hashlib.sha256(data).hexdigest(), sha256, where)
-    if (_first_bytes(path) if data is None else data[:2]) in _PICKLE:
-        raise ArtefactError(
-            "this is a pickle, which can run code when it is opened; it was not opened",
-            where=where,
-            hint="ask its author for a safetensors file",
-        )
+    if (first_bytes(path) if data is None else data[:2]) in PICKLE:
+        raise pickle_error(path)
     try:
         return dict(load_file(path) if data is None else load(data))
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
@@ -125,11 +119,6 @@ def _check_sum(found: str, wanted: str, where: Location) -> None:
             where=where,
             hint="the file is damaged or was changed; fetch or save the model again",
         )
-
-
-def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(2)
 
 
 def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, str]:

@@ -6,10 +6,12 @@ import functools
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from zoo.cli.columns import printable
 from zoo.cli.table import TableOfCommands
 from zoo_registry.errors import ZooError
 
@@ -63,13 +65,17 @@ def cli(debug: bool) -> None:
 
 
 def _show_warning(otherwise: Callable[..., None], message: Warning | str, *place: Any) -> None:
-    """A warning about a component is for the user, who did not write the line of code that it comes from."""
+    """What the zoo warns of is for the user, who did not write the line of code that it comes from."""
     from zoo_registry.catalog import ComponentDeprecated
 
-    if isinstance(message, ComponentDeprecated):
+    ours = isinstance(message, UserWarning) and len(place) > 1 and _PACKAGE in Path(str(place[1])).parents
+    if ours or isinstance(message, ComponentDeprecated):
         click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
     else:
         otherwise(message, *place)
+
+
+_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -84,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ZooError as error:
         if "--debug" in words:
             raise
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -22,6 +22,19 @@ def in_bytes(size: float) -> str:
     return f"{size:.1f} TB"
 
 
+def printable(text: str) -> str:
+    r"""Text as it may reach a terminal: files of strangers cannot move its cursor or colour it.
+
+    Example:
+        >>> printable("left\x1b[2J")
+        'left\\x1b[2J'
+    """
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def print_columns(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> None:
     """Print rows under a head.
 
@@ -33,7 +46,7 @@ def print_columns(head: Sequence[str], rows: Iterable[Sequence[object]], *, righ
         rows: cells; None is shown as nothing.
         right: indices of columns that hold numbers.
     """
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else printable(str(cell)).replace("\n", " ") for cell in row] for row in rows]
     columns = max(map(len, [list(head), *cells]))
     cells = [row + [""] * (columns - len(row)) for row in cells]
     head = [*head, *[""] * (columns - len(head))]

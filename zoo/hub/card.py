@@ -12,7 +12,7 @@ from zoo.hub.card_parts import BEGIN, END, split_card
 from zoo_registry.errors import ZooError
 from zoo_registry.names import Name
 
-_LICENCES = frozenset(
+LICENCES = frozenset(
     {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0"}
     | {"cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0"}
     | {"unlicense", "openrail", "unknown", "other"}
@@ -81,7 +81,7 @@ def card_of(
         HubError: the earlier card's head cannot be read.
     """
     kept = split_card(earlier)
-    merged = _merged(kept.head, {**_licence(licence), **metadata})
+    merged = _merged(kept.head, {"library_name": "videozoo", **_licence(licence), **metadata})
     head = yaml.safe_dump(merged, sort_keys=False, allow_unicode=True)
     generated = "\n\n".join(part for part in (BEGIN, f"# {_inline(title_of(address))}", *parts, END) if part)
     body = "\n\n".join(part for part in (kept.before, generated, kept.after) if part)
@@ -96,7 +96,7 @@ def title_of(address: str) -> str:
 def _licence(licence: str | None) -> dict[str, str]:
     """As the Hub writes it."""
     name = (licence or "unknown").lower()
-    return {"license": name} if name in _LICENCES else {"license": "other", "license_name": name}
+    return {"license": name} if name in LICENCES else {"license": "other", "license_name": name}
 
 
 def _merged(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _merged(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, An
 
 
 def _metadata(manifest: Manifest, title: str, lock: Mapping[str, Any]) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"library_name": "videozoo"}
+    metadata: dict[str, Any] = {}
     if base := _base_model(lock):
         metadata["base_model"] = base
     pipeline = _pipeline_tag(manifest)
@@ -170,13 +170,13 @@ def _introduction(manifest: Manifest) -> str:
 def _results(manifest: Manifest) -> str:
     if not manifest.metrics:
         return ""
-    rows = [
-        f"| {_inline(name)} | {'–' if value is None else format(value, '.4g')} |"
-        for name, value in manifest.metrics.items()
-    ]
+    whole = {name: value for name, value in manifest.metrics.items() if name.count("/") < 2}
+    rows = [f"| {_inline(name)} | {'–' if value is None else format(value, '.4g')} |" for name, value in whole.items()]
+    single = "" if len(whole) == len(manifest.metrics) else " Those of single classes are in `metrics.json`."
     return "\n".join(
-        ["## Results", "", "Measured by the run that made this model.", "", "| metric | value |", "|---|---|", *rows]
-    )
+        ["## Results", "", f"Measured by the run that made this model.{single}", "",
+         "| metric | value |", "|---|---|", *rows]
+    )  # fmt: skip
 
 
 def _pictures(files: Collection[str]) -> str:

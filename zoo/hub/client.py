@@ -68,6 +68,16 @@ def split_reference(text: str) -> tuple[str, str | None]:
     return repository, revision or None
 
 
+def check_tag(tag: str) -> None:
+    """Make sure that a name can be a tag, and is read back as one in `hf://org/name@tag`.
+
+    Raises:
+        HubError: it cannot.
+    """
+    if not _REVISION.fullmatch(tag) or tag == "main" or re.fullmatch(r"[0-9a-f]{7,40}", tag):
+        raise HubError(f"{tag!r} cannot be a tag", hint="a tag is a word such as v1.0, and neither main nor a commit")
+
+
 @contextmanager
 def clear_words(repository: str, revision: str | None = None) -> Iterator[None]:
     """Turn whatever the client raises into a `HubError`; what will pass by itself into `Unreachable`."""

@@ -185,10 +185,14 @@ def _healed(snapshot: Snapshot) -> Snapshot:
                 f"{name} of {snapshot.repository} is damaged in the cache, and {error.problems[0].message}",
                 hint=error.problems[0].hint,
             ) from error
-    for name in _damaged(snapshot):
+    if still := _damaged(snapshot):
+        for name in still:  # other libraries share this cache and look at no checksum
+            path = snapshot.paths[name]
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         raise HubError(
-            f"{name} of {snapshot.repository} arrived damaged twice: its checksum is not the Hub's",
-            hint="a proxy or mirror on the way may change it; it was not used",
+            f"{still[0]} of {snapshot.repository} arrived damaged twice: its checksum is not the Hub's",
+            hint="a proxy or mirror on the way may change it; it was not kept",
         )
     return snapshot
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.artefact.checksums import sha256_of
 from zoo.artefact.file_names import MANIFEST, WEIGHTS
+from zoo.artefact.header import check_header
 from zoo.artefact.manifest import read_manifest
 from zoo.hub.layout import FETCHED, PICKLES, is_shard
 from zoo.pretrained.described import describe, licence_of
@@ -66,6 +67,9 @@ def pull(reference: str, *, allow_pickle: bool = False) -> Pulled:
         uri = f"file:{reference}"
     fetched = fetch(uri, files=(*FETCHED, *(PICKLES if allow_pickle else ())))
     files = _weights_in(fetched.path)
+    for file in files:
+        if file.suffix == ".safetensors":
+            check_header(file)
     sha256 = sha256_of(files[0])
     if weights and weights.sha256 and not sha256.startswith(weights.sha256):
         raise ArtefactError(
@@ -96,8 +100,10 @@ def _weights_in(path: Path) -> list[Path]:
     """The files that hold the weights."""
     if path.is_file():
         return [path]
-    if (path / MANIFEST).is_file() or (path / WEIGHTS).is_file():
+    if (path / WEIGHTS).is_file():
         return [path / WEIGHTS]
+    if (path / MANIFEST).is_file():
+        raise ArtefactError(f"{str(path)!r} has a {MANIFEST} and no {WEIGHTS}", hint="whoever published it left it out")
     found = sorted(file for file in path.iterdir() if is_shard(file.name)) or [
         path / name for name in PICKLES if (path / name).is_file()
     ]

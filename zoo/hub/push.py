@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 from zoo.artefact.checksums import sha256_of
 from zoo.artefact.file_names import LABELS, MANIFEST, WEIGHTS
 from zoo.artefact.manifest import Manifest, read_manifest
-from zoo.hub.card import model_card
-from zoo.hub.client import LOGIN, NotThere, Unreachable, api, clear_words, patience, split_reference
+from zoo.hub.card import LICENCES, model_card
+from zoo.hub.client import LOGIN, NotThere, Unreachable, api, check_tag, clear_words, patience, split_reference
 from zoo.hub.layout import CARD, EXTRA, is_extra, is_ours
 from zoo.hub.shared import local_path
-from zoo_registry.errors import ArtefactError, HubError, Location, Problem
+from zoo_registry.errors import ArtefactError, HubError, Location, Problem, RecipeError
+from zoo_registry.names import nearest
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -149,18 +151,26 @@ def plan(
             "nothing says under which licence the model is published",
             hint="give its SPDX identifier, such as --licence apache-2.0 (in a recipe publish.licence)",
         )
+    if licence is not None:
+        check_licence(licence)
     manifest = manifest.model_copy(update={"licence": licence})
     files = _release(places[0], manifest, {**_beside(places), **(extra_files or {})})
     tagged = address if tag is None else f"{address}@{tag}"
     lock = files.get(LOCK)
-    facts = read_lock(lock) if isinstance(lock, Path) else None
+    facts = None
+    with suppress(RecipeError):  # one that cannot be read says nothing on the card
+        facts = read_lock(lock) if isinstance(lock, Path) else None
     card = model_card(manifest, tagged, files=files, lock=facts, earlier=earlier_card(address))
     return Plan(address, {**files, CARD: card.encode()})
 
 
 def address_of(to: str, tag: str | None) -> str:
-    """The destination as a URI."""
+    """The destination as a URI; says what cannot be one, or no tag."""
     if not to.startswith("file:"):
+        if to.startswith((".", "/", "~")):
+            raise HubError(f"{to!r} is a path", hint=f"write file:{to}")
+        if tag is not None:
+            check_tag(tag)
         repository, revision = split_reference(to)
         if revision is not None:
             raise HubError(f"{to!r} names a revision, publishing makes a new one", hint=f"publish to {repository!r}")
@@ -192,17 +202,44 @@ def _not_published(error: Unreachable) -> HubError:
     return HubError(f"{error.problems[0].message}; nothing was published", hint=error.problems[0].hint)
 
 
-def check_destination(to: str) -> None:
+def check_destination(to: str, *, tag: str | None = None) -> None:
     """Whether something could be published there, as far as that can be said before there is anything to publish.
 
     Raises:
-        HubError: the address is none, or the Hub would ask for a token that is not there.
+        HubError: the address or the tag is none or taken, a folder holds other things, there is no token, or the Hub
+            does not accept it. A Hub that cannot be reached now is none: it may be there at the end.
     """
-    if to.startswith("file:"):
-        local_path(to)
+    address = address_of(to, tag)
+    if address.startswith("file:"):
+        _refuse_strays(local_path(address))
         return
-    split_reference(to)
     _check_token()
+    repository, _ = split_reference(address)
+    with suppress(Unreachable), clear_words(repository):
+        api().whoami()
+        try:
+            with clear_words(repository):
+                _check_tag_is_free(api(), repository, tag)
+        except NotThere:
+            pass  # it will be made
+
+
+def check_licence(licence: str) -> None:
+    """Refuse what is no identifier.
+
+    Raises:
+        HubError: blanks or line ends; a word that is nearly one the Hub knows.
+    """
+    if not licence.strip() or not licence.isprintable():
+        raise HubError(f"{licence!r} is no licence", hint="give its SPDX identifier, such as apache-2.0")
+    near = nearest(licence.lower(), LICENCES)
+    if licence.lower() not in LICENCES and near and abs(len(near[0]) - len(licence)) <= 2:
+        raise HubError(f"no licence is called {licence!r}", hint=f"did you mean {' or '.join(near)}?")
+
+
+def _check_tag_is_free(hub: HfApi, repository: str, tag: str | None) -> None:
+    if tag is not None and any(known.name == tag for known in hub.list_repo_refs(repository).tags):
+        raise HubError(f"{repository} has a tag {tag!r} already; nothing was published", hint="choose another tag")
 
 
 def _check_token() -> None:
@@ -257,9 +294,27 @@ def _unfit(name: str, path: Path) -> Problem | None:
     return None
 
 
+def _refuse_strays(target: Path) -> None:
+    """A shared folder is replaced as a whole: nothing may be in it that publishing did not put there."""
+    if not target.is_dir():
+        return
+    strays = sorted(
+        name
+        for path in target.rglob("*")
+        if path.is_file() and not is_ours(name := path.relative_to(target).as_posix())
+    )
+    if strays:
+        more = f" and {len(strays) - 3} more" if len(strays) > 3 else ""
+        raise HubError(
+            f"{target} holds other things than a model, and would lose them: {', '.join(strays[:3])}{more}",
+            hint="publish to a folder of its own; nothing was changed",
+        )
+
+
 def _to_folder(release: Release, target: Path) -> str:
     from zoo.artefact.folder import whole_folder
 
+    _refuse_strays(target)
     with whole_folder(target) as temporary:
         for name, content in release.items():
             path = temporary / name
@@ -289,7 +344,10 @@ def _to_hub(
             with clear_words(repository):
                 hub.create_tag(repository, tag=tag, revision=commit)
         except HubError as error:
-            raise HubError(f"published as {uri}, but without the tag {tag!r}: {error.problems[0].message}") from error
+            raise HubError(
+                f"published as {uri}, but without the tag {tag!r}: {error.problems[0].message}",
+                hint=f"hf repo tag create {repository} {tag} --revision {uri.partition('@')[2]} sets it",
+            ) from error
     return uri
 
 
@@ -297,9 +355,13 @@ def _prepare(hub: HfApi, repository: str, *, private: bool, tag: str | None) -> 
     """Make the repository if need be; the commit that the release follows, and the files that are there."""
     _check_token()
     hub.create_repo(repository, private=private, exist_ok=True)
-    if tag is not None and any(known.name == tag for known in hub.list_repo_refs(repository).tags):
-        raise HubError(f"{repository} has a tag {tag!r} already; nothing was published", hint="choose another tag")
+    _check_tag_is_free(hub, repository, tag)
     info = hub.model_info(repository, timeout=patience())
+    if private and info.private is False:
+        raise HubError(
+            f"{repository} is public, and --private changes nothing that is there; nothing was published",
+            hint="make it private in its settings on the Hub, or leave --private out",
+        )
     return info.sha, {file.rfilename for file in info.siblings or ()}
 
 

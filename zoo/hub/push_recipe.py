@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.hub.card import card_of
 from zoo.hub.layout import CARD
-from zoo.hub.push import Plan, address_of, earlier_card, send
+from zoo.hub.push import Plan, address_of, check_licence, earlier_card, send
 from zoo_registry.errors import HubError
 
 if TYPE_CHECKING:
@@ -66,11 +66,12 @@ def plan_recipe(
             "nothing says under which licence the recipe is published",
             hint="give its SPDX identifier, such as --licence apache-2.0",
         )
+    check_licence(licence)
     loaded = load_recipe(reference)
     text = _shareable(reference, loaded)
     tagged = address if tag is None else f"{address}@{tag}"
     card = card_of(
-        {"library_name": "videozoo", "tags": ["videozoo", "video", "recipe"]},
+        {"tags": ["videozoo", "video", "recipe"]},
         licence,
         address,
         [_introduction(tagged), _table(loaded.data), f"```yaml\n{text.rstrip()}\n```"],

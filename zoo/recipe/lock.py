@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,21 @@ def read_lock(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise RecipeError(
             f"{file} is no lock of format {FORMAT}", hint="another version of videozoo may have written it"
         )
+    _refuse_unprintable(data, file)
     return data
+
+
+def _refuse_unprintable(value: Any, file: Path) -> None:
+    """What a stranger's lock says is printed; it is words and numbers, nothing that could pass for lines of ours."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_unprintable(str(key), file)
+            _refuse_unprintable(item, file)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_unprintable(item, file)
+    elif isinstance(value, str) and any(unicodedata.category(character) == "Cc" for character in value):
+        raise RecipeError(f"{file} holds control characters", hint="this was not written by videozoo")
 
 
 def lock_of(reference: str | os.PathLike[str], *, index: Catalog | None = None) -> dict[str, Any]:

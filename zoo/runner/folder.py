@@ -138,6 +138,18 @@ class RunFolder:
         """The page to look at."""
         return self.path / "report.html"
 
+    def headlines(self) -> dict[str, Any]:
+        """What `summary.json` says.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        try:
+            found = json.loads(self.summary.read_text("utf-8"))
+        except (ValueError, OSError) as error:
+            raise RunError(f"{self.summary} cannot be read: {error}", hint="zoo run --resume writes it anew") from error
+        return found if isinstance(found, dict) else {}
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row to `metrics.jsonl`; `time` is filled in.
 

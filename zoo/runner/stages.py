@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from zoo.recipe import (
 from zoo.runner.folder import RunFolder
 from zoo.runner.progress import Progress
 from zoo_registry.catalog import catalog
-from zoo_registry.errors import Interrupted, Problem, RecipeError, RunError, ZooError
+from zoo_registry.errors import HubError, Interrupted, Problem, RecipeError, RunError, ZooError
 from zoo_registry.names import reference_kind
 
 if TYPE_CHECKING:
@@ -413,15 +413,21 @@ class _Stages:
         slot = self.recipe.publish
         if slot is None:
             return
-        from zoo.hub import check_destination
+        from zoo.hub import check_destination, check_licence
 
-        check_destination(slot.repo)
         if self._licence() is None:
             raise RecipeError(
                 "nothing says under which licence the result is published",
                 where=self.loaded.where(("publish",)),
                 hint="write publish.licence, such as apache-2.0",
             )
+        try:
+            check_licence(str(self._licence()))
+            if self.publish or not self.loaded.publish_is_foreign:
+                check_destination(slot.repo, tag=slot.tag)
+        except HubError as error:
+            where = self.loaded.where(("publish",))
+            raise HubError(replace(each, where=each.where or where) for each in error.problems) from error
 
     def _publish(self) -> None:
         """Complete `model/` with everything that is published, and publish it if the recipe says so."""
@@ -439,14 +445,22 @@ class _Stages:
             self.progress.say(f"not published to {slot.repo}: the recipe was fetched from elsewhere; say --publish")
             return
         self.progress.say(f"publish {slot.repo}")
-        uri = publish(
-            self.folder.path,
-            slot.repo,
-            private=slot.private,
-            licence=self._licence(),
-            tag=slot.tag,
-            extra_files=portable,
-        )
+        try:
+            uri = publish(
+                self.folder.path,
+                slot.repo,
+                private=slot.private,
+                licence=self._licence(),
+                tag=slot.tag,
+                extra_files=portable,
+            )
+        except ZooError as error:
+            again = (
+                f"the run is whole: zoo push {self.folder.path} --to {slot.repo} --licence {self._licence()} sends it"
+            )
+            raise type(error)(
+                replace(each, hint="\n  ".join(filter(None, (each.hint, again)))) for each in error.problems
+            ) from error
         self.summary["published"] = uri
         self._write_summary()
 

@@ -41,6 +41,11 @@ def check_name(name: str) -> None:
         if plugin.namespace == name:
             owner = f"{plugin.distribution} {plugin.version}".strip() or plugin.module
             raise PluginError(f"the namespace {name!r} is taken by {owner}", hint="choose another name")
+    scheme = _words(name)["scheme"]
+    if scheme in {listed.entry.name for listed in catalog().list("fetcher")}:
+        raise PluginError(
+            f"{scheme}: is a scheme of URIs that is taken, and would be this plugin's", hint="choose another name"
+        )
     package = _words(name)["package"]
     if importlib.util.find_spec(package) is not None:
         raise PluginError(f"there is a package called {package} already", hint="choose another name")
@@ -51,7 +56,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
 
     Args:
         name: its namespace.
-        folder: where; it must not be there, or be empty.
+        folder: where; it must not be there, or be empty but for `.git`.
 
     Returns:
         The files, in the order of their names.
@@ -60,7 +65,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
         NameProblem, PluginError: as `check_name`; or the folder is not empty, or cannot be written.
     """
     check_name(name)
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(path.name != ".git" for path in folder.iterdir()):
         raise PluginError(f"the folder {str(folder)!r} is not empty", hint="give another one: --to FOLDER")
     if folder.exists() and not folder.is_dir():
         raise PluginError(f"{str(folder)!r} is a file", hint="give a folder: --to FOLDER")
@@ -68,7 +73,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
         _write(folder, plugin_texts(name))
     except OSError as error:
         raise PluginError(f"the plugin cannot be written to {str(folder)!r}: {error}") from error
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(folder / name for name in plugin_texts(name))
 
 
 def plugin_texts(name: str) -> Mapping[str, str]:
@@ -99,15 +104,17 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> None:
-    """Everything under a temporary name beside the folder, which then gets its own."""
+    """Everything under a temporary name first: the folder gets it whole, and one that is there stays the one it is."""
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        draft = Path(temporary) / folder.name
+        draft = Path(temporary) / "draft"
         for name, text in texts.items():
             path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
-        if folder.exists():
-            folder.rmdir()  # it is empty, and not everywhere does a rename replace an empty folder
-        shutil.move(draft, folder)
+        if not folder.exists():
+            shutil.move(draft, folder)
+            return
+        for part in draft.iterdir():
+            shutil.move(part, folder / part.name)

@@ -67,6 +67,7 @@ def test_wrong_bytes_twice_are_refused(hub: HubServer, stranger: Client, files: 
     answer = stranger.fetch("hf://me/model", *BOTH)
     assert answer.type == "HubError"
     assert "arrived damaged twice" in answer.error
+    assert not list((stranger.home / "hub").rglob(f"snapshots/*/{WEIGHTS}")), "other libraries read this cache too"
 
 
 @pytest.mark.parametrize("name", BOTH)

@@ -251,3 +251,38 @@ def test_all_files_that_cannot_go_along_are_said_at_once(folder: Path, tmp_path:
 def test_publishing_leaves_the_models_own_folder_as_it_is(folder: Path, tmp_path: Path) -> None:
     publish(folder, f"file:{tmp_path}/waves", licence="mit")
     assert read_manifest(folder).licence is None
+
+
+def test_a_shared_folder_with_other_things_is_left_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """A clone of a repository, say: it has a model in it, and much more."""
+    shared = tmp_path / "shared"
+    publish(folder, f"file:{shared}", licence="mit")
+    (shared / ".git").mkdir()
+    (shared / ".git" / "HEAD").write_text("ref: refs/heads/main")
+    (shared / "NOTES.md").write_text("mine")
+    before = sorted(path.name for path in shared.rglob("*"))
+    with pytest.raises(HubError, match=r"would lose them: .git/HEAD, NOTES.md"):
+        publish(folder, f"file:{shared}", licence="mit")
+    assert sorted(path.name for path in shared.rglob("*")) == before
+
+
+@pytest.mark.parametrize("tag", ["v 2", "main", "", "abcdef1", "a..b"])
+def test_what_cannot_be_read_back_as_a_tag_is_refused(tag: str, folder: Path) -> None:
+    with pytest.raises(HubError, match="cannot be a tag"):
+        publish(folder, "me/waves", licence="mit", tag=tag)
+
+
+@pytest.mark.parametrize(
+    ("licence", "words"),
+    [("apche-2.0", "did you mean apache-2.0"), (" ", "is no licence"), ("mit\nx: y", "is no licence")],
+)
+def test_what_is_no_licence_is_refused(licence: str, words: str, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(HubError, match=words):
+        publish(folder, f"file:{tmp_path / 'out'}", licence=licence)
+
+
+def test_a_public_repository_does_not_become_private_by_the_way(hub: HubServer, writer: Client, folder: Path) -> None:
+    writer.publish(folder, "me/waves")
+    answer = writer.publish(folder, "me/waves", private=True)
+    assert answer.type == "HubError"
+    assert "me/waves is public" in answer.error

@@ -71,3 +71,27 @@ def test_a_pushed_run_is_repeated_from_its_repository_under_its_lock(place: Path
     assert {row["name"] for row in rows if row["section"] == "reached"} <= {"recipe", "seconds"}
     said = zoo("run", uri, "--locked", "--set", "data.train.params.films=9", cwd=place, code=2).stderr
     assert "data.train was" in said
+
+
+@pytest.mark.parametrize(
+    ("publishing", "token", "said"),
+    [
+        ("{repo: me/x, licence: mit, tag: v 1}", "hf_writer", "'v 1' cannot be a tag"),
+        ("{repo: me/x, licence: mit}", "hf_wrong", "does not accept this token"),
+        ("{repo: me/there, licence: mit, tag: v1}", "hf_writer", "has a tag 'v1' already"),
+        ("{repo: 'file:full', licence: mit}", "hf_writer", "holds other things than a model"),
+        ("{repo: me/x, licence: apche-2.0}", "hf_writer", "did you mean apache-2.0"),
+    ],
+)
+def test_what_publishing_would_refuse_is_said_before_the_first_step(
+    publishing: str, token: str, said: str, place: Path, hub: HubServer, files: dict[str, bytes]
+) -> None:
+    commit = hub.put("me/there", files)
+    hub.repositories["me/there"].tags["v1"] = commit
+    (place / "full").mkdir()
+    (place / "full" / "notes.txt").write_text("mine")
+    (place / "tiny.yaml").write_text(f"{TINY}publish: {publishing}\n")
+    done = zoo("run", "tiny.yaml", "--out", "first", cwd=place, code=2, HF_TOKEN=token)
+    assert said in done.stderr
+    assert "tiny.yaml:12:10" in done.stderr
+    assert not (place / "first").exists()

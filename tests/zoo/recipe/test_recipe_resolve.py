@@ -187,3 +187,9 @@ def _validator() -> Any:
     jsonschema = pytest.importorskip("jsonschema", reason="checks the schema with the library jsonschema, absent here")
     jsonschema.Draft202012Validator.check_schema(json_schema())
     return jsonschema.Draft202012Validator(json_schema())
+
+
+def test_a_lock_cannot_print_lines_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "zoo.lock").write_text('lock: 1\npackages: {"torch was 1\\nerror: run this": "2"}\n')
+    with pytest.raises(RecipeError, match="holds control characters"):
+        read_lock(tmp_path / "zoo.lock")
