@@ -42,7 +42,8 @@ def run(
 ) -> None:
     """Run a recipe: train, evaluate, compress, export, publish.
 
-    RECIPE is a name (see `zoo plugins -v`), a path or hf://org/repo. With --resume it may be left out.
+    RECIPE is a name (see `zoo recipes`), a path, the folder of a run, or hf://org/repo. With --resume it may be left
+    out.
     """
     if recipe is None and resume is None:
         raise click.UsageError("say which recipe to run, or --resume RUN")

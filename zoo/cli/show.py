@@ -93,9 +93,11 @@ def _find(name: str, kind: str | None) -> Any:
     from zoo_registry.entries import Model
     from zoo_registry.errors import Problem, UnknownName
     from zoo_registry.hookspecs import HOOKS
-    from zoo_registry.names import Name
+    from zoo_registry.names import Name, reference_kind
 
     index = catalog()
+    if reference_kind(name) == "uri":
+        raise click.UsageError(f"{name} is no component of the catalogue; zoo pull {name} fetches and describes it")
     if kind is not None:
         if kind not in HOOKS:
             raise UnknownName(f"{kind!r} is no kind of component", hint=f"the kinds are {', '.join(HOOKS)}")

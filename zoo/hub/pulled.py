@@ -13,7 +13,7 @@ from zoo.artefact.header import check_header
 from zoo.artefact.manifest import read_manifest
 from zoo.hub.layout import FETCHED, PICKLES, is_shard
 from zoo.pretrained.described import describe, licence_of
-from zoo_registry.errors import ArtefactError, Location
+from zoo_registry.errors import ArtefactError, Location, NameProblem
 from zoo_registry.names import Name, reference_kind
 
 if TYPE_CHECKING:
@@ -59,12 +59,18 @@ def pull(reference: str, *, allow_pickle: bool = False) -> Pulled:
     """
     from zoo.pretrained import fetch
 
-    weights = _weights(reference) if reference_kind(reference) == "name" else None
-    uri = weights.source if weights else reference
-    if weights and weights.sha256 and uri.startswith("https://"):
-        uri = f"{uri}#sha256={weights.sha256}"
-    elif reference_kind(reference) == "path":
-        uri = f"file:{reference}"
+    weights = None
+    uri = f"file:{reference}" if reference_kind(reference) == "path" else reference
+    if reference_kind(reference) == "name":
+        try:
+            weights = _weights(reference)
+            web = weights.sha256 and weights.source.startswith("https://")
+            uri = f"{weights.source}#sha256={weights.sha256}" if web else weights.source
+        except NameProblem:  # `runs/x` has the form of a name, and is what people type for the run of that name
+            run = Path(reference) / "model"
+            if not (run / MANIFEST).is_file() and not (run.parent / MANIFEST).is_file():
+                raise
+            uri = f"file:{run if run.is_dir() else run.parent}"
     fetched = fetch(uri, files=(*FETCHED, *(PICKLES if allow_pickle else ())))
     files = _weights_in(fetched.path)
     for file in files:

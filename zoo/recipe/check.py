@@ -15,7 +15,7 @@ from zoo.recipe.files import stray_files
 from zoo.recipe.loaded import LoadedRecipe
 from zoo.recipe.optim import closed_faults, optim_parts
 from zoo_registry.catalog import Catalog, catalog
-from zoo_registry.errors import Location, Problem
+from zoo_registry.errors import HubError, Location, Problem
 
 Where = Callable[[At, bool], Location | None]
 
@@ -40,7 +40,27 @@ def check_recipe(recipe: LoadedRecipe, *, index: Catalog | None = None) -> list[
     problems = parameter_problems(recipe.data, recipe.nulls, recipe.where, index)
     problems += augment_order_problems(recipe)
     problems += clip_problems(recipe, index)
+    problems += publish_problems(recipe)
     return problems or stray_files(recipe, index)
+
+
+def publish_problems(recipe: LoadedRecipe) -> list[Problem]:
+    """Addresses, tags and licences that cannot be any; whether they are free is asked when the recipe runs."""
+    from zoo.hub.push import address_of, check_licence
+
+    slot = recipe.schema.publish
+    if slot is None:
+        return []
+    problems: list[Problem] = []
+    for check, at in (
+        (partial(address_of, slot.repo, slot.tag), ("publish", "repo")),
+        (partial(check_licence, slot.licence or "unknown"), ("publish", "licence")),
+    ):
+        try:
+            check()
+        except HubError as error:
+            problems += [Problem(each.message, recipe.where(at), each.hint) for each in error.problems]
+    return problems
 
 
 def parameter_problems(data: Mapping[str, Any], nulls: Collection[At], where: Where, index: Catalog) -> list[Problem]:

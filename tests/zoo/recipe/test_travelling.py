@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.recipe import ABSENT, compared, copy_recipe, load_recipe, lock_of, write_lock
+from zoo.recipe import ABSENT, check_recipe, compared, copy_recipe, load_recipe, lock_of, write_lock
 from zoo_registry.errors import RecipeError
 
 
@@ -67,3 +67,15 @@ def test_a_run_is_named_by_its_folder_but_not_in_what_another_recipe_extends(
     (tmp_path / "a.yaml").write_text("zoo: 1\nextends: runs/mine\n")
     with pytest.raises(RecipeError, match="no plugin has the namespace 'runs'"):
         load_recipe("a.yaml")
+
+
+def test_where_nothing_can_be_published_is_said_by_checking(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("zoo: 1\nextends: quickstart\npublish: {repo: waves, licence: apche-2.0}\n")
+    first, second = check_recipe(load_recipe(path))
+    assert "'waves' names no repository" in first.message
+    assert second.hint is not None
+    assert second.hint.startswith("did you mean apache-2.0")
+    assert str(second.where).endswith("a.yaml:3:33")
+    path.write_text("zoo: 1\nextends: quickstart\npublish: {repo: me/waves, licence: mit, tag: v1.0}\n")
+    assert check_recipe(load_recipe(path)) == []
