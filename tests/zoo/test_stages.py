@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 from zoo.recipe import without_folders
-from zoo_registry.errors import ExportError, HubError, RecipeError, RunError, ZooError
+from zoo_registry.errors import ExportError, RecipeError, RunError, ZooError
 
 RECIPE: Mapping[str, Any] = {
     "zoo": 1,
@@ -64,7 +64,7 @@ def test_a_failed_export_keeps_what_training_made(tmp_path: Path) -> None:
 def test_what_cannot_be_published_is_said_before_training(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="licence"):
         run(tmp_path / "run", publish={"repo": "file:somewhere"})
-    with pytest.raises(HubError, match="names no repository"):
+    with pytest.raises(RecipeError, match="names no repository"):
         run(tmp_path / "run", publish={"repo": "nowhere", "licence": "mit"})
     assert not (tmp_path / "run").exists()
 

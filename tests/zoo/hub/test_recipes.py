@@ -93,5 +93,5 @@ def test_what_publishing_would_refuse_is_said_before_the_first_step(
     (place / "tiny.yaml").write_text(f"{TINY}publish: {publishing}\n")
     done = zoo("run", "tiny.yaml", "--out", "first", cwd=place, code=2, HF_TOKEN=token)
     assert said in done.stderr
-    assert "tiny.yaml:12:10" in done.stderr
+    assert "tiny.yaml:12:" in done.stderr
     assert not (place / "first").exists()
