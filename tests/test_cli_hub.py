@@ -120,7 +120,7 @@ def test_pull_looks_into_what_calls_itself_weights(hub: HubServer, files: dict[s
 
 def test_pull_needs_no_torch(hub: HubServer, files: dict[str, bytes], tmp_path: Path) -> None:
     hub.put("me/ours", files)
-    probe = "import sys; from zoo.hub.pulled import pull; pull('hf://me/ours'); sys.exit('torch' in sys.modules)"
+    probe = "import sys; from zoo.hub.pull import pull; pull('hf://me/ours'); sys.exit('torch' in sys.modules)"
     ours = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment = ours | hub.environment(tmp_path / "hf")
     done = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, timeout=120, check=False)

@@ -24,8 +24,8 @@ def pull(names: tuple[str, ...], allow_pickle: bool) -> None:
     is in the cache is verified and not fetched again. One that cannot be had is reported, the others are still fetched,
     and the exit code is 2.
     """
-    from zoo.hub.pulled import Pulled
-    from zoo.hub.pulled import pull as pull_one
+    from zoo.hub.pull import Pulled
+    from zoo.hub.pull import pull as pull_one
     from zoo_registry.catalog import catalog
     from zoo_registry.errors import HubError, Problem, ZooError
 

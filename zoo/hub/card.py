@@ -10,7 +10,6 @@ import yaml
 from zoo.artefact.manifest import Manifest
 from zoo.hub.card_parts import BEGIN, END, split_card
 from zoo_registry.errors import ZooError
-from zoo_registry.names import Name
 
 LICENCES = frozenset(
     {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0"}
@@ -130,16 +129,22 @@ def _base_model(lock: Mapping[str, Any]) -> str | None:
 
 
 def _pipeline_tag(manifest: Manifest) -> str | None:
-    """What the Hub calls the task; the task's plugin declares it."""
-    from zoo_registry.catalog import catalog
-
-    if manifest.task is None:
-        return None
+    """What the Hub calls the model's task, where its plugin is here."""
     try:
-        entry: Any = catalog().resolve("task", Name.parse(manifest.task.name)).entry
+        return pipeline_tag(manifest.task.name) if manifest.task else None
     except ZooError:
         return None
-    tag: str | None = entry.pipeline_tag
+
+
+def pipeline_tag(task: str) -> str | None:
+    """What the Hub calls a task; the task's plugin declares it.
+
+    Raises:
+        NameProblem: there is no such task.
+    """
+    from zoo_registry.catalog import catalog
+
+    tag: str | None = getattr(catalog().resolve("task", task).entry, "pipeline_tag", None)
     return tag
 
 

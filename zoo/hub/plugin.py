@@ -12,6 +12,8 @@ def zoo_fetchers() -> Iterable[Fetcher]:
     """What URIs can start with."""
     return [
         Fetcher("file", builder="zoo.hub.shared:folder_fetcher", summary="A folder or file on this or a shared disk."),
-        Fetcher("hf", builder="zoo.hub.pull:hub_fetcher", summary="A model repository: hf://org/name[@revision]."),
+        Fetcher(
+            "hf", builder="zoo.hub.repository:hub_fetcher", summary="A model repository: hf://org/name[@revision]."
+        ),
         Fetcher("https", builder="zoo.hub.download:web_fetcher", summary="One file: https://...[#sha256=...]."),
     ]

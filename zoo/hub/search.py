@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zoo.hub.card import pipeline_tag
 from zoo.hub.client import clear_words, patience, set_environment
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def on_hub(query: Query, *, limit: int = 20) -> list[Found]:
     }
     if query.licence:
         asked["filter"] = f"license:{query.licence}"
-    if tag := _pipeline_tag(query.task):
+    if query.task and (tag := pipeline_tag(query.task)):
         asked["pipeline_tag"] = tag
     rows = _listing(asked)
     found = [_found(row) for row in rows if isinstance(row, Mapping) and isinstance(row.get("id"), str)]
@@ -122,16 +123,6 @@ def _listing(asked: Mapping[str, Any]) -> list[Any]:
         hf_raise_for_status(answer)
         rows = answer.json()
     return rows if isinstance(rows, list) else []
-
-
-def _pipeline_tag(task: str | None) -> str | None:
-    """What the Hub calls a task."""
-    from zoo_registry.catalog import catalog
-
-    if task is None:
-        return None
-    tag: str | None = getattr(catalog().resolve("task", task).entry, "pipeline_tag", None)
-    return tag
 
 
 def _found(row: Mapping[str, Any]) -> Found:

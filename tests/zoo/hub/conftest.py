@@ -47,7 +47,7 @@ class Client:
         return Answer(**json.loads(done.stdout))
 
     def fetch(self, uri: str, *files: str, env: dict[str, str] | None = None) -> Answer:
-        return self("zoo.hub.pull:fetch_repository", uri, env=env, **({"files": files} if files else {}))
+        return self("zoo.hub.repository:fetch_repository", uri, env=env, **({"files": files} if files else {}))
 
     def publish(self, folder: Path, to: str, **options: Any) -> Answer:
         return self("zoo.hub.push:publish", folder, to, **({"licence": "apache-2.0"} | options))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoo.hub.client import split_reference
-from zoo.hub.pull import fetch_repository
+from zoo.hub.repository import fetch_repository
 from zoo_registry.errors import HubError
 
 from .conftest import Client
