@@ -4,7 +4,9 @@
 
 Both sides train the same network from the same weights on the same clips in memory, in turns, in one process. `fit`
 does everything it does in a run: seeds of every step, losses, log lines, TensorBoard events, a checkpoint after the
-epoch. The hand-written loop does the least that trains. Target: ratio >= 0.97.
+epoch. The hand-written loop does the least that trains. Target: ratio >= 0.97. On a CPU glibc gives memory back and
+asks for it again on one side or the other; set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ to 4000000000 to keep
+it.
 """
 
 from __future__ import annotations
