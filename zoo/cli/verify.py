@@ -7,24 +7,11 @@ import json
 import click
 
 from zoo.cli.columns import print_columns
+from zoo.cli.measuring import measures, refuse_lonely_overrides
 
 
 @click.command(epilog="Example:  zoo verify hf://me/motions --data manifest --set path=films.csv")
-@click.argument("model")
-@click.option("--data", metavar="SOURCE", help="A source by name; by default the data of the run's own recipe.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Parameters of the source: path=films.csv."
-)
-@click.option(
-    "--split",
-    default="val",
-    show_default=True,
-    type=click.Choice(["train", "val", "test"]),
-    help="Which part of the data, and whose claims.",
-)
-@click.option("--views", type=click.IntRange(min=1), help="Clips per film; by default the recipe's.")
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Films per batch.")
-@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@measures
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -50,8 +37,7 @@ def verify(
     """
     from zoo.runner.verify import verify as measure
 
-    if overrides and data is None:
-        raise click.UsageError("--set gives parameters to a source: say which one with --data")
+    refuse_lonely_overrides(data, overrides)
     claims = measure(model, split=split, source=data, overrides=overrides, views=views, batch=batch, device=device)
     if as_json:
         for claim in claims:
