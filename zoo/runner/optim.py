@@ -18,6 +18,7 @@ from zoo_registry.errors import Location, ParameterError, Problem, RunError, Zoo
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.amp import GradScaler
     from torch.nn import Module, Parameter
 
     from zoo.runner.parameter_groups import ParameterGroup
@@ -73,6 +74,7 @@ class ObjectiveOptimizer:
         parameters: those of the objective's parameters that learn, each once.
         rate: the learning rate of the last step, before `layer_decay`.
         steps: how many steps this objective has taken.
+        slowdown: factor of all learning rates, below 1 after a run backed off from a loss that was not finite.
 
     Raises:
         RunError: nothing to learn, or a parameter outside `task.state`.
@@ -108,19 +110,32 @@ class ObjectiveOptimizer:
         self.schedule = _make_schedule(optim, -(-windows // objective.every))
         self.rate = float(self._optimizer.defaults["lr"])
         self.steps = 0
+        self.slowdown = 1.0
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
         self._optimizer.zero_grad(set_to_none=True)
 
-    def step(self, epoch: int) -> None:
-        """Change the parameters by their gradients, at the schedule's rate."""
-        scale = self.schedule.scale(self.steps, epoch)
+    def step(self, epoch: int, scaler: GradScaler | None = None) -> None:
+        """Change the parameters by their gradients, at the schedule's rate.
+
+        Args:
+            epoch: how many epochs are over.
+            scaler: of the gradients, where they are scaled; leaves the step out when they overflowed.
+        """
+        scale = self.schedule.scale(self.steps, epoch) * self.slowdown
         self.rate = scale * float(self._optimizer.defaults["lr"])
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * scale
-        self._optimizer.step()
+        if scaler is None:
+            self._optimizer.step()
+        else:
+            scaler.step(self._optimizer)
         self.steps += 1
+
+    def unscale(self, scaler: GradScaler) -> None:
+        """Bring scaled gradients back to their true size."""
+        scaler.unscale_(self._optimizer)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by `parameter/quantity`, and the JSON-able rest."""
@@ -132,7 +147,12 @@ class ObjectiveOptimizer:
             for quantity, value in quantities.items():
                 kept = tensors if isinstance(value, torch.Tensor) else rest
                 kept[f"{self._names[index]}/{quantity}"] = value
-        return tensors, {"steps": self.steps, "schedule": self.schedule.state(), "values": rest}
+        return tensors, {
+            "steps": self.steps,
+            "slowdown": self.slowdown,
+            "schedule": self.schedule.state(),
+            "values": rest,
+        }
 
     def load(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
         """Continue from what `state` gave."""
@@ -144,7 +164,7 @@ class ObjectiveOptimizer:
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.schedule.load(record["schedule"])
-        self.steps = int(record["steps"])
+        self.steps, self.slowdown = int(record["steps"]), float(record["slowdown"])
 
 
 def objective_optimizers(
