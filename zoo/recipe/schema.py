@@ -6,6 +6,7 @@ what arrives here is in the long form; `name` alone is still accepted for `{name
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
@@ -231,7 +232,43 @@ class CheckpointSlot(Slot):
     every_steps: PositiveInt | None = None
     """Every so many optimiser steps, besides the end of each epoch."""
     keep: PositiveInt = 2
-    """How many of the newest stay; the best one stays besides."""
+    """How many of the newest stay; the best ones stay besides."""
+    keep_best: PositiveInt = 1
+    """How many of those with the best validation metric stay."""
+
+
+class CompileSlot(Slot):
+    """How `torch.compile` turns the model into kernels of its own."""
+
+    mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
+    """As torch names them; reduce-overhead replays CUDA graphs, which pays for small steps."""
+    regions: Literal["auto", "whole", "layers"] = "auto"
+    """The model in one piece, or each of its layers alone: equal layers are then compiled once. auto is layers where
+    at least four are equal."""
+
+
+def _compiled(value: Any) -> Any:
+    return CompileSlot() if value is True else None if value is False else value
+
+
+Compile = Annotated[CompileSlot | None, BeforeValidator(_compiled, json_schema_input_type=bool | CompileSlot | None)]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = r"(?:\d+(?:\.\d+)?[smhd]\s*)+"
+
+
+def _seconds(value: Any) -> Any:
+    """`1h30m` in seconds; what is no such thing is left to the validation of a number."""
+    if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
+        return value
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", value))
+
+
+Duration = Annotated[
+    Annotated[float, Field(gt=0)],
+    BeforeValidator(_seconds, json_schema_input_type=float | Annotated[str, Field(pattern=f"^{_DURATION}$")]),
+]
+"""Seconds, or a text such as `45m` or `1h30m`."""
 
 
 class RunSlot(Slot):
@@ -243,8 +280,14 @@ class RunSlot(Slot):
     """Samples per batch."""
     accumulate: PositiveInt = 1
     """Batches per optimiser step."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Autocast type of forward passes; auto is bf16 on a GPU that has it, fp32 elsewhere."""
+    micro_batch: PositiveInt | Literal["auto"] | None = None
+    """Samples that the device computes at once: larger batches go in parts whose gradients are added up. auto tries
+    before the first step how many fit into a GPU's memory; none: the whole batch."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """What forward passes compute in. auto on a GPU is bf16 where it has it, else fp16 with scaled gradients, and TF32
+    for what stays in fp32; elsewhere it is fp32."""
+    compile: Compile = None
+    """Have torch.compile make kernels for the model; costs up to minutes at the first step. true, false, or how."""
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     """How weights of convolutions, and so what they compute, lie in memory; auto is channels_last on a GPU."""
     device: str = "auto"
@@ -263,6 +306,19 @@ class RunSlot(Slot):
     """Stop when the monitored metric no longer improves."""
     checkpoint: CheckpointSlot = CheckpointSlot()
     """When the state of the run is written."""
+    max_time: Duration | None = None
+    """Train no longer than so many seconds, or `1h30m`; then a checkpoint is written and the other stages run."""
+    on_non_finite: Literal["stop", "skip", "back_off"] = "stop"
+    """When a loss or gradient is NaN or infinite: stop; leave that step out and count it; or go back to the last
+    checkpoint with half the learning rate."""
+    on_out_of_memory: Literal["stop", "halve"] = "stop"
+    """When a batch does not fit on the device: stop, or compute it in halves (see micro_batch) and go on."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """How several processes share the work: each holds the whole model, or a part of it (one objective only)."""
+    sync_batch_norm: bool = False
+    """Batch norms take the statistics of all processes' samples; GPUs only."""
+    auto: bool = False
+    """Try memory_format, compile and micro_batch for up to a minute before the first step, and take the fastest."""
     log_every: PositiveInt = 10
     """Optimiser steps between two readings of the losses."""
     observers: Components = []

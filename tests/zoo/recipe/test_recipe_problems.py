@@ -82,7 +82,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(complain: Co
         ("bad.yaml:8:32: no schedule is called 'cosin'", "did you mean 'cosine'?"),
         ("bad.yaml:9:15: run.epochs: expected a whole number of at least 0, found -1", ""),
         ("bad.yaml:9:26: run.batch: expected a whole number above 0, found 'big'", ""),
-        ("bad.yaml:9:42: run.precision: expected one of 'auto', 'fp32', 'bf16', found 'fp8'", ""),
+        ("bad.yaml:9:42: run.precision: expected one of 'auto', 'fp32', 'tf32', 'bf16', 'fp16', found 'fp8'", ""),
         ("bad.yaml:9:47: unknown key 'log_evry' in run", "did you mean 'log_every'?"),
         ("--set augment.7.params.p=3: augment.7 is out of range", "its items are augment.0 to 4"),
         ("--set nothing: 'nothing' sets nothing", "write KEY=VALUE"),
