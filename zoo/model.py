@@ -189,17 +189,22 @@ class ZooModel(nn.Module):
             workers=0,
             on_bad="raise",
         )
-        preprocess = Preprocess(self.clip).to(self._device)
+        preprocess = Preprocess(self.clip).to(self.device)
         for batch in loader.epoch(0):
-            yield preprocess(batch.to(self._device))
+            yield preprocess(batch.to(self.device))
 
     def _row(self, batch: Batch) -> dict[str, Any]:
-        outputs = self._reader.predict(self, batch)
-        merged = self._reader.merge([select_rows(outputs, slice(view, view + 1)) for view in range(len(batch))])
-        return dict(self._reader.readable(merged)[0])
+        outputs = self.reader.predict(self, batch)
+        merged = self.reader.merge([select_rows(outputs, slice(view, view + 1)) for view in range(len(batch))])
+        return dict(self.reader.readable(merged)[0])
 
     @cached_property
-    def _reader(self) -> Task:
+    def reader(self) -> Task:
+        """The task that reads the network's outputs and words them.
+
+        Raises:
+            ArtefactError: the model was saved without a task.
+        """
         from zoo.build import build
         from zoo_registry.catalog import catalog
 
@@ -223,7 +228,8 @@ class ZooModel(nn.Module):
         return task
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the model is."""
         return next((tensor.device for tensor in [*self.parameters(), *self.buffers()]), torch.device("cpu"))
 
     def __repr__(self) -> str:
