@@ -344,6 +344,38 @@ class StagedNetwork(Protocol):
         ...
 
 
+@runtime_checkable
+class StreamingNetwork(Protocol):
+    """What a network of one clip input offers that looks at each frame by itself before it looks over time.
+
+    On a stream windows overlap: with this each frame is looked at once, instead of once in every window that shows it.
+    `forward(clip_bcthw)` is `forward_time(forward_frames(clip_bcthw)[0])`.
+
+    Attributes:
+        streams: whether this build can; False where its layers look at frames that come later.
+    """
+
+    streams: bool
+
+    def forward_frames(self, clip_bcthw: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """What the network sees in each frame.
+
+        A clip in pieces, each given the state that the piece before it returned, gives what the whole clip gives.
+
+        Args:
+            clip_bcthw: any number of frames, one `ClipSpec.stride` apart.
+            state: what the frames before left; None where there were none.
+
+        Returns:
+            Features (B, T, ...), and the state after the last frame: None where frames do not see one another.
+        """
+        ...
+
+    def forward_time(self, features_bt: Tensor) -> Tensor:
+        """From features (B, T, ...) of a clip's frames to what the network answers."""
+        ...
+
+
 # --------------------------------------------------------------------------------------- tasks
 
 
@@ -607,6 +639,6 @@ __all__ = [
     "PROVIDED", "Augment", "Batch", "BeforeAfter", "CompressionContext", "Embedded", "Fetch", "Fetched",
     "Figure", "FilmStrip", "FusibleAugment", "Matrix", "Media", "Metrics", "Objective", "Outputs", "Overview",
     "Provided", "Recognise", "Recognised", "Ref", "RunObserver", "Sample", "SampleSource", "SampleStream", "Series",
-    "Stage", "StagedNetwork", "Strip", "Task",
+    "Stage", "StagedNetwork", "StreamingNetwork", "Strip", "Task",
     "is_provided", "select_rows",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
@@ -36,6 +36,8 @@ class FrameEncoder(nn.Module):
     `backbone.*` has timm's own parameter names; `head.*` takes the place of timm's classifier, so that with the mean
     over time a clip of one frame gets timm's own logits. The mean does not see the order of frames.
 
+    A `zoo_registry.protocols.StreamingNetwork`: the backbone need not look at a frame again for the next window.
+
     Args:
         backbone: a timm model without classifier, see `frame_backbone`.
         features: D, what `temporal` gives.
@@ -57,6 +59,7 @@ class FrameEncoder(nn.Module):
         self.temporal = temporal or TemporalMean()
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, num_classes)
+        self.streams = True
 
     def forward(self, clip_bcthw: Tensor) -> Tensor:
         """Clips (B, C, T, H, W) to logits (B, K)."""
@@ -70,6 +73,14 @@ class FrameEncoder(nn.Module):
         """Features of frames to logits (B, K)."""
         logits_bk: Tensor = self.head(self.dropout(self.temporal(features)))
         return logits_bk
+
+    def forward_frames(self, clip_bcthw: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Frames to their features (B, T, D), and None: they do not see one another."""
+        return self.forward_features(clip_bcthw), None
+
+    def forward_time(self, features_bt: Tensor) -> Tensor:
+        """Features of a clip's frames (B, T, D) to logits (B, K)."""
+        return self.forward_head(features_bt)
 
     def forward_pyramid(self, clip_bcthw: Tensor) -> list[Tensor]:
         """Clips to timm's maps (B, C, T, H', W') of all frames, finest first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from torch import Tensor
 
@@ -39,6 +39,14 @@ class FrameMapEncoder(FrameEncoder):
             map_nchw = map_nchw.permute(0, 3, 1, 2)
         map_bcthw: Tensor = map_nchw.unflatten(0, (-1, clip_bcthw.shape[2])).transpose(1, 2)
         return map_bcthw
+
+    def forward_frames(self, clip_bcthw: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Frames to their last maps (B, T, D, H', W'), and None: they do not see one another."""
+        return self.forward_features(clip_bcthw).transpose(1, 2), None
+
+    def forward_time(self, features_bt: Tensor) -> Tensor:
+        """Maps of a clip's frames (B, T, D, H', W') to logits (B, K)."""
+        return self.forward_head(features_bt.transpose(1, 2))
 
 
 def frame_attention(

@@ -7,14 +7,15 @@ https://arxiv.org/abs/1811.08383.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from contextlib import ExitStack
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
 from zoo_plugins.timm.backbone import frame_backbone
 from zoo_plugins.timm.frame_encoder import FrameEncoder, TemporalMean
 from zoo_plugins.timm.image_weights import of_frame_encoder
-from zoo_plugins.video.temporal_shift import insert_temporal_shift, with_shifted_names
+from zoo_plugins.video.temporal_shift import ShiftedLayer, insert_temporal_shift, with_shifted_names
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
 
@@ -31,17 +32,27 @@ class TemporalShiftNetwork(FrameEncoder):
         frames: T, of every clip.
         dropout: probability for every feature of every frame before the average.
         div: one part in so many of the channels goes forward, as large a one back.
+        online: channels only go forward, so that no frame sees a later one and streams need each frame once.
 
     Raises:
         ParameterError: the backbone has no residual blocks of convolutions.
     """
 
     def __init__(
-        self, backbone: nn.Module, features: int, num_classes: int, *, frames: int, dropout: float = 0.0, div: int = 8
+        self,
+        backbone: nn.Module,
+        features: int,
+        num_classes: int,
+        *,
+        frames: int,
+        dropout: float = 0.0,
+        div: int = 8,
+        online: bool = False,
     ) -> None:
-        insert_temporal_shift(backbone, frames, div)
+        insert_temporal_shift(backbone, frames, div, online)
         super().__init__(backbone, features, num_classes, temporal=TemporalMean(dropout))
         self.frames = frames
+        self.streams = online
 
     def forward_features(self, clip_bcthw: Tensor) -> Tensor:
         """Clips (B, C, T, H, W) to features of their frames (B, T, D).
@@ -51,6 +62,25 @@ class TemporalShiftNetwork(FrameEncoder):
         """
         self._check(clip_bcthw)
         return super().forward_features(clip_bcthw)
+
+    def forward_frames(self, clip_bcthw: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Frames to their features (B, T, D), and what every shift hands on to the frame that comes next.
+
+        Args:
+            clip_bcthw: any number of frames.
+            state: what was handed on by those before; None where there were none.
+
+        Raises:
+            ParameterError: frames see later ones: the network is not online.
+        """
+        if not self.streams:
+            raise ParameterError("the network shifts channels back in time too", hint="build it with online: true")
+        shifts = [module for module in self.backbone.modules() if isinstance(module, ShiftedLayer)]
+        with ExitStack() as pieces:
+            for shift, before_bchw in zip(shifts, state or [None] * len(shifts), strict=True):
+                pieces.enter_context(shift.piece(clip_bcthw.shape[2], before_bchw))
+            features_btd = super().forward_features(clip_bcthw)
+            return features_btd, [shift.handed_on_bchw for shift in shifts]
 
     def forward_pyramid(self, clip_bcthw: Tensor) -> list[Tensor]:
         """Clips to timm's maps (B, C, T, H', W') of all frames, finest first.
@@ -103,6 +133,7 @@ def tsm(
     clip: Provided[ClipSpec | None] = None,
     in_channels: Annotated[int, Range(ge=1)] = 3,
     shift_div: Annotated[int, Range(ge=2)] = 8,
+    online: bool = False,
     dropout: Probability = 0.5,
     drop_path: Probability = 0.0,
 ) -> TemporalShiftNetwork:
@@ -115,6 +146,8 @@ def tsm(
         clip: the clip spec in force; the network is built for its number of frames (8 without it).
         in_channels: C of the clip.
         shift_div: one channel in so many comes from the frame after, as many from the frame before.
+        online: none comes from the frame after (section 4.2 of the paper): weaker on clips, but on a stream each frame
+            passes the backbone once. Published weights were trained without.
         dropout: probability for every feature of every frame before the average.
         drop_path: probability of leaving out a residual branch (stochastic depth), where the backbone has it.
 
@@ -123,7 +156,9 @@ def tsm(
     """
     network, features = frame_backbone(backbone, clip=clip, in_channels=in_channels, drop_path=drop_path)
     frames = clip.frames if clip else 8
-    return TemporalShiftNetwork(network, features, num_classes, frames=frames, dropout=dropout, div=shift_div)
+    return TemporalShiftNetwork(
+        network, features, num_classes, frames=frames, dropout=dropout, div=shift_div, online=online
+    )
 
 
 def of_image_weights(state: Mapping[str, Tensor], network: FrameEncoder) -> dict[str, Tensor]:

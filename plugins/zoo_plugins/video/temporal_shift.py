@@ -5,6 +5,8 @@ Lin, Gan, Han: TSM: Temporal Shift Module for Efficient Video Understanding, ICC
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -74,6 +76,28 @@ def temporal_shift(frames_btchw: Tensor, div: int = 8) -> Tensor:
     return shifted
 
 
+def online_shift(frames_btchw: Tensor, div: int = 8, before_bchw: Tensor | None = None) -> Tensor:
+    """Move a part of the channels to the frame after; no frame sees a later one (section 4.2 of the paper).
+
+    Args:
+        frames_btchw: (B, T, C, ...); it stays as it is.
+        div: the first C // div channels of a frame come from the one before it. All other channels stay.
+        before_bchw: those channels of the frame before the first one, (B, C // div, ...); zeros without it.
+
+    Returns:
+        A new tensor of the same shape.
+
+    Example:
+        >>> online_shift(torch.tensor([[[1, 10, 100], [2, 20, 200], [3, 30, 300]]]), div=3)
+        tensor([[[  0,  10, 100],
+                 [  1,  20, 200],
+                 [  2,  30, 300]]])
+    """
+    moving = frames_btchw[:, :, : frames_btchw.shape[2] // div]
+    first = torch.zeros_like(moving[:, :1]) if before_bchw is None else before_bchw.unsqueeze(1)
+    return torch.cat([torch.cat([first, moving[:, :-1]], 1), frames_btchw[:, :, moving.shape[2] :]], 2)
+
+
 class ShiftedLayer(nn.Module):
     """A layer that sees frames after their temporal shift.
 
@@ -81,27 +105,52 @@ class ShiftedLayer(nn.Module):
         net: the layer, frames (B * T, C, H, W) to anything.
         frames: T.
         div: see `temporal_shift`.
+        online: see `online_shift`.
+
+    Attributes:
+        before_bchw: of an online shift: what the last frame of an earlier piece hands on to the first one of this.
+        handed_on_bchw: what the last frame of this piece hands on to the next; kept while `frames_in` runs.
     """
 
-    def __init__(self, net: nn.Module, frames: int, div: int) -> None:
+    before_bchw: Tensor | None = None
+    handed_on_bchw: Tensor | None = None
+
+    def __init__(self, net: nn.Module, frames: int, div: int, online: bool = False) -> None:
         super().__init__()
         self.net = net
         self.frames = frames
         self.div = div
+        self.online = online
+        self._keeps = False
 
     def forward(self, frames_nchw: Tensor) -> Tensor:
         """Frames (B * T, C, H, W), those of a clip one after the other, to what the layer makes of them."""
         frames_btchw = frames_nchw.unflatten(0, (-1, self.frames))
-        shifted_nchw = temporal_shift(frames_btchw, self.div).flatten(0, 1)
-        output: Tensor = self.net(shifted_nchw)
+        if self.online:
+            shifted_btchw = online_shift(frames_btchw, self.div, self.before_bchw)
+            if self._keeps:  # a copy: a view would hold the whole map
+                self.handed_on_bchw = frames_btchw[:, -1, : frames_btchw.shape[2] // self.div].clone()
+        else:
+            shifted_btchw = temporal_shift(frames_btchw, self.div)
+        output: Tensor = self.net(shifted_btchw.flatten(0, 1))
         return output
 
+    @contextmanager
+    def piece(self, frames: int, before_bchw: Tensor | None) -> Iterator[None]:
+        """Take pieces of so many frames, with what the piece before handed on, and keep what this one does."""
+        length = self.frames
+        self.frames, self.before_bchw, self._keeps = frames, before_bchw, True
+        try:
+            yield
+        finally:
+            self.frames, self.before_bchw, self.handed_on_bchw, self._keeps = length, None, None, False
+
     def extra_repr(self) -> str:
-        """Length of the clip and part of the channels, for `print`."""
-        return f"frames={self.frames}, div={self.div}"
+        """Length of the clip, part of the channels and their way, for `print`."""
+        return f"frames={self.frames}, div={self.div}" + (", online=True" if self.online else "")
 
 
-def insert_temporal_shift(backbone: nn.Module, frames: int, div: int = 8) -> int:
+def insert_temporal_shift(backbone: nn.Module, frames: int, div: int = 8, online: bool = False) -> int:
     """Put a temporal shift in front of the residual branches of a timm backbone; what they are added to stays.
 
     As the authors do it: in every block of a ResNet, in every second one where it has 23 or more of them at one size;
@@ -111,6 +160,7 @@ def insert_temporal_shift(backbone: nn.Module, frames: int, div: int = 8) -> int
         backbone: a timm model; it is changed. `conv1` becomes `conv1.net`, and so on.
         frames: T of the clips.
         div: see `temporal_shift`.
+        online: let no frame see a later one, see `online_shift`.
 
     Returns:
         How many blocks shift now.
@@ -127,7 +177,7 @@ def insert_temporal_shift(backbone: nn.Module, frames: int, div: int = 8) -> int
         )
     for block in _every_second(backbone, blocks):
         name = _FIRST_LAYER[type(block)]
-        setattr(block, name, ShiftedLayer(getattr(block, name), frames, div))
+        setattr(block, name, ShiftedLayer(getattr(block, name), frames, div, online))
     return sum(isinstance(module, ShiftedLayer) for module in backbone.modules())
 
 
