@@ -20,6 +20,7 @@ from zoo.testing import (
     SourceConformance,
     TaskConformance,
 )
+from zoo_plugins.basic.clip_generator import ClipGenerator
 from zoo_registry.protocols import Batch
 
 
@@ -31,6 +32,18 @@ class TestCnn2d(ModelConformance):
 class TestCnn3d(ModelConformance):
     name = "basic/cnn3d"
     output = (2, 5)
+
+
+class TestClipGenerator(ModelConformance):
+    name = "basic/clip_generator"
+    clip = {"frames": 8, "size": 32}
+    output = (2, 3, 8, 32, 32)
+
+
+class TestClipDiscriminator(ModelConformance):
+    name = "basic/clip_discriminator"
+    clip = {"frames": 8, "size": 32}
+    output = (2,)
 
 
 class TestR3d18(ModelConformance):
@@ -440,6 +453,18 @@ class TestRegression(TestClassification):
 
     def losses(self):
         return {"loss": nn.functional.mse_loss}
+
+
+class TestGan(TaskConformance):
+    name = "tasks/gan"
+    params = {"discriminator": {"name": "basic/clip_discriminator", "params": {"width": 2}}, "loss": "wasserstein"}
+
+    def network(self) -> nn.Module:
+        return ClipGenerator((3, 8, 16, 16), width=2)
+
+    def example(self) -> Batch:
+        clip_bcthw = torch.rand(4, 3, 8, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        return Batch({"clip_bcthw": clip_bcthw}, {}, torch.arange(4), torch.zeros(4, dtype=torch.int64))
 
 
 class TestFolder(ComponentConformance):

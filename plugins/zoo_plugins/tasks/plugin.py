@@ -37,4 +37,13 @@ def zoo_tasks() -> Iterable[Task]:
             targets=("value_b|value_bk",),
             licence="apache-2.0",
         ),
+        Task(
+            "gan",
+            builder="zoo_plugins.tasks.gan:gan",
+            summary="A generator of clips and a critic of them, with n_critic, gradient penalty and two optimisers.",
+            roles=(),
+            targets=(),
+            source="Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661",
+            licence="apache-2.0",
+        ),
     ]
