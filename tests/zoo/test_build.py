@@ -334,10 +334,10 @@ def test_a_changed_source_is_read_again(make: Make, tmp_path: Path) -> None:
 def test_a_damaged_cache_file_is_written_anew(net: Listed, tmp_path: Path) -> None:
     before = parameters(net)
     (kept,) = (tmp_path / "cache" / "signatures").iterdir()
-    for junk in ("", "[]", '{"key": 1}', json.dumps({"key": json.loads(kept.read_text())["key"], "signature": {}})):
+    for junk in ("", "[]", '{"key": 1}', json.dumps({"key": json.loads(kept.read_text())["key"], "kept": {}})):
         kept.write_text(junk)
         assert parameters(net) == before
-        assert json.loads(kept.read_text())["signature"]["positional"] == 0
+        assert json.loads(kept.read_text())["kept"]["positional"] == 0
 
 
 def test_a_missing_package_is_noticed_though_the_signature_is_cached(make: Make) -> None:

@@ -1,4 +1,7 @@
-"""Keeps the signatures of builders on disk, so that checking a recipe again imports none of them (and no torch)."""
+"""Keeps the signatures of builders on disk, so that checking a recipe again imports none of them (and no torch).
+
+The names that an installed package lists are kept beside them.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from zoo.build.signature import Signature
 from zoo_registry.catalog import cache_folder
 
-_FORMAT = 1
+_FORMAT = 2
+T = TypeVar("T")
 
 
 def cached_signature(builder: str, version: str, read: Callable[[], Signature]) -> Signature:
@@ -26,7 +31,7 @@ def cached_signature(builder: str, version: str, read: Callable[[], Signature]) 
         read: reads it from the builder itself, which imports the builder's module.
     """
     source = _source_hash(builder.partition(":")[0])
-    return read() if source is None else _kept(builder, [_FORMAT, builder, version, source], read)
+    return read() if source is None else _kept_signature(builder, [_FORMAT, builder, version, source], read)
 
 
 def released_signature(function: str, distribution: str, read: Callable[[], Signature]) -> Signature:
@@ -39,16 +44,44 @@ def released_signature(function: str, distribution: str, read: Callable[[], Sign
         distribution: the package, as pip calls it.
         read: reads it from the function itself, which imports the package.
     """
-    return _kept(function, [_FORMAT, function, importlib.metadata.version(distribution)], read)
+    return _kept_signature(function, [_FORMAT, function, importlib.metadata.version(distribution)], read)
 
 
-def _kept(builder: str, key: list[object], read: Callable[[], Signature]) -> Signature:
-    path = cache_folder() / "signatures" / f"{hashlib.sha256(builder.encode()).hexdigest()[:20]}.json"
-    kept = _load(path, key)
-    if kept is None:
-        kept = read()
-        _store(path, key, kept)
+def released_names(what: str, distribution: str, read: Callable[[], list[str]]) -> list[str]:
+    """Names that an installed package lists, from the cache if the package's version is still the same.
+
+    Args:
+        what: the list.
+        distribution: the package, as pip calls it.
+        read: asks the package, which imports it.
+    """
+    return _kept(what, [_FORMAT, what, importlib.metadata.version(distribution)], read, list, _as_names)
+
+
+def _as_names(kept: Any) -> list[str]:
+    if not isinstance(kept, list) or not all(isinstance(name, str) for name in kept):
+        raise TypeError(kept)
     return kept
+
+
+def _kept_signature(builder: str, key: list[object], read: Callable[[], Signature]) -> Signature:
+    return _kept(builder, key, read, Signature.to_json, Signature.from_json)
+
+
+def _kept(
+    name: str, key: list[object], read: Callable[[], T], plain: Callable[[T], Any], parse: Callable[[Any], T]
+) -> T:
+    """What was kept under a name for this key, else what `read` gives, which is kept."""
+    path = cache_folder() / "signatures" / f"{hashlib.sha256(name.encode()).hexdigest()[:20]}.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["key"] == key:
+            return parse(stored["kept"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    made = read()
+    _store(path, key, plain(made))
+    return made
 
 
 def _source_hash(module: str) -> str | None:
@@ -62,15 +95,7 @@ def _source_hash(module: str) -> str | None:
         return None
 
 
-def _load(path: Path, key: list[object]) -> Signature | None:
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return Signature.from_json(stored["signature"]) if stored["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _store(path: Path, key: list[object], signature: Signature) -> None:
+def _store(path: Path, key: list[object], kept: Any) -> None:
     """Write whole or not at all; a cache that cannot be written costs time and nothing else."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +104,7 @@ def _store(path: Path, key: list[object], signature: Signature) -> None:
         return
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"key": key, "signature": signature.to_json()}, file, separators=(",", ":"))
+            json.dump({"key": key, "kept": kept}, file, separators=(",", ":"))
         os.replace(name, path)
     except OSError:
         Path(name).unlink(missing_ok=True)

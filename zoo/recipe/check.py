@@ -13,7 +13,7 @@ from zoo.recipe.clip import clip_problems
 from zoo.recipe.components import components
 from zoo.recipe.files import stray_files
 from zoo.recipe.loaded import LoadedRecipe
-from zoo.recipe.optim import closed_faults, optim_parts
+from zoo.recipe.optim import Check, optim_checks
 from zoo_registry.catalog import Catalog, catalog
 from zoo_registry.errors import HubError, Location, Problem
 
@@ -73,9 +73,9 @@ def parameter_problems(data: Mapping[str, Any], nulls: Collection[At], where: Wh
         index: where names are looked up.
     """
     problems = []
-    parts = [
+    parts: list[tuple[At, Check, Mapping[str, Any]]] = [
         *((at, partial(param_faults, listed), params) for at, listed, params in components(data, index)),
-        *((at, partial(closed_faults, name), params) for at, name, params in optim_parts(data)),
+        *((at, check, params) for at, _, params, check in optim_checks(data)),
     ]
     for at, check, params in parts:
         way = (*at, "params")

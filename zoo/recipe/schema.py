@@ -172,13 +172,25 @@ class DataSlot(Slot):
 
 
 class ScheduleSlot(Component):
-    """How the learning rate changes: cosine, step, plateau, one_cycle or constant; all take `warmup`."""
+    """How the learning rate changes.
+
+    constant, cosine, linear, poly, exponential, one_cycle, wsd, step, multistep or plateau; all take `warmup`.
+    """
 
 
 NamedSchedule = Annotated[ScheduleSlot, BeforeValidator(_by_name, json_schema_input_type=str | ScheduleSlot)]
 
 
 LayerDecay = Annotated[float, Field(gt=0, le=1)]
+
+
+class GroupSlot(Slot):
+    """Parameters of the model that the optimiser treats differently."""
+
+    match: Annotated[str, Field(min_length=1)]
+    """Pattern of their names, such as `head.*`; `*` stands for anything. The first pattern that matches wins."""
+    params: Params
+    """Merged over the params of the optimiser for them, such as `lr` and `weight_decay`."""
 
 
 class ObjectiveOptimSlot(Slot):
@@ -194,6 +206,8 @@ class ObjectiveOptimSlot(Slot):
     """Another factor from a layer to the one before it; 1 for the same rate everywhere."""
     decay_norms_and_biases: bool | None = None
     """Whether weight decay holds for norms and biases of this objective."""
+    groups: list[GroupSlot] | None = None
+    """Other groups of parameters; an empty list for none."""
 
 
 NamedObjectiveOptim = Annotated[
@@ -202,7 +216,7 @@ NamedObjectiveOptim = Annotated[
 
 
 class OptimSlot(Component):
-    """The optimiser by its torch.optim name in lower case: sgd, adam, adamw, adadelta, rmsprop, ..."""
+    """The optimiser by its torch.optim name in lower case (sgd, adamw, ...) or its name in timm (lamb, lion, ...)."""
 
     schedule: NamedSchedule | None = None
     """How the learning rate changes; none keeps it."""
@@ -210,6 +224,8 @@ class OptimSlot(Component):
     """Factor of the learning rate from each layer of the model to the one before it; the head has the full rate."""
     decay_norms_and_biases: bool = True
     """Whether weight decay also holds for norms, biases and all else of one dimension, and for position tables."""
+    groups: list[GroupSlot] = []
+    """Parameters with a rate, decay or other params of their own, by patterns of their names."""
     per_objective: dict[str, NamedObjectiveOptim] = {}
     """Changes for single objectives of the task."""
 

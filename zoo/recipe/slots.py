@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from zoo.build.values import At
+from zoo.recipe.optimizers import Optimizers
 from zoo_registry import entries
 
 ANY = "*"
@@ -23,21 +24,20 @@ COMPONENTS: dict[tuple[str, ...], str] = {
 }
 """The kind of component in each slot that takes one; `*` stands for any key or index."""
 
-OPTIMIZERS = {
-    name.lower(): f"torch.optim:{name}"
-    for name in (
-        "Adadelta", "Adafactor", "Adagrad", "Adam", "Adamax", "AdamW", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop",
-        "SGD",
-    )
-}  # fmt: skip
-"""Optimisers by their torch.optim name in lower case: those that step on one gradient of a dense parameter."""
+OPTIMIZERS: Mapping[str, str] = Optimizers()
+"""Optimisers of torch and of timm, by the name that a recipe writes."""
 
 SCHEDULES = {
     "constant": "zoo.runner.schedule:Constant",
     "cosine": "zoo.runner.schedule:Cosine",
+    "exponential": "zoo.runner.schedule:Exponential",
+    "linear": "zoo.runner.schedule:Linear",
+    "multistep": "zoo.runner.schedule:MultiStep",
     "one_cycle": "zoo.runner.schedule:OneCycle",
     "plateau": "zoo.runner.schedule:Plateau",
+    "poly": "zoo.runner.schedule:Poly",
     "step": "zoo.runner.schedule:Step",
+    "wsd": "zoo.runner.schedule:WarmupStableDecay",
 }
 """Schedules of the learning rate, by the name that a recipe writes."""
 

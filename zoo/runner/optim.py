@@ -1,4 +1,4 @@
-"""Optimisers by their torch.optim names, and what each objective of a task does with its own."""
+"""What each objective of a task does with its optimiser and schedule."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.build.check import nearest_place
 from zoo.build.values import At, Fault
-from zoo.recipe.optim import closed_faults, name_faults, optim_parts
-from zoo.recipe.schema import OptimSlot
-from zoo.recipe.slots import OPTIMIZERS, SCHEDULES
+from zoo.recipe.optim import name_faults, optim_checks
+from zoo.recipe.schema import GroupSlot, OptimSlot
+from zoo.recipe.slots import SCHEDULES
 from zoo.runner.schedule import Schedule
 from zoo_registry.catalog import catalog
 from zoo_registry.errors import Location, ParameterError, Problem, RunError, ZooError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.nn import Module, Parameter
 
-    from zoo.runner.parameter_groups import ParameterGroup
     from zoo_registry.protocols import Objective, Task
 
 
@@ -37,8 +36,9 @@ def check_optim(slot: OptimSlot, *, origins: Mapping[At, Location] | None = None
         ["no optimiser is called 'adamm'"]
     """
     faults: list[Fault] = []
-    for at, name, params in optim_parts({"optim": slot.model_dump(exclude_none=True)}):
-        faults += [*name_faults(name, at), *closed_faults(name, params, (*at, "params"), catalog())]
+    data = {"optim": slot.model_dump(exclude_none=True), "run": {"epochs": 0}}
+    for at, name, params, check in optim_checks(data):
+        faults += [*name_faults(name, at), *check(params, (*at, "params"), catalog())]
     return [Problem(fault.message, nearest_place(origins or {}, fault.at), fault.hint) for fault in faults]
 
 
@@ -56,6 +56,7 @@ def optim_of(optim: OptimSlot, objective: str) -> OptimSlot:
         decay_norms_and_biases=(
             optim.decay_norms_and_biases if change.decay_norms_and_biases is None else change.decay_norms_and_biases
         ),
+        groups=optim.groups if change.groups is None else change.groups,
     )
 
 
@@ -68,6 +69,7 @@ class ObjectiveOptimizer:
         state: the task's; the checkpoint knows parameters by their names in it.
         windows: accumulation windows in the whole run.
         network: the recipe's model, whose layers `optim.layer_decay` counts; the state itself by default.
+        epochs: of the whole run; as many as windows by default.
 
     Attributes:
         objective: what is minimised.
@@ -82,8 +84,15 @@ class ObjectiveOptimizer:
     """
 
     def __init__(
-        self, objective: Objective, optim: OptimSlot, state: Module, windows: int, network: Module | None = None
+        self,
+        objective: Objective,
+        optim: OptimSlot,
+        state: Module,
+        windows: int,
+        network: Module | None = None,
+        epochs: int | None = None,
     ) -> None:
+        from zoo.runner.make_optimizer import make_optimizers, tells_matrices_apart
         from zoo.runner.parameter_groups import parameter_groups
 
         self.objective = objective
@@ -103,18 +112,23 @@ class ObjectiveOptimizer:
             state if network is None else network,
             layer_decay=optim.layer_decay,
             decay_norms_and_biases=optim.decay_norms_and_biases,
+            rules=optim.groups,
+            matrices_apart=tells_matrices_apart(optim.name),
         )
-        self._names = [names[id(parameter)] for group in groups for parameter in group.parameters]
-        self._optimizer = _make_optimizer(optim, groups)
-        self._rates = [float(group["lr"]) for group in self._optimizer.param_groups]
-        self.schedule = _make_schedule(optim, -(-windows // objective.every))
-        self.rate = float(self._optimizer.defaults["lr"])
+        self._optimizers = make_optimizers(optim, groups)
+        self._groups = [group for each in self._optimizers for group in each.param_groups]
+        self._names = names
+        self._rates = [float(group["lr"]) for group in self._groups]
+        self.schedule = _make_schedule(optim, -(-windows // objective.every), windows if epochs is None else epochs)
+        self._base_rate = float(self._optimizers[0].defaults["lr"])
+        self.rate = self._base_rate
         self.steps = 0
         self.slowdown = 1.0
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def step(self, epoch: int, scaler: GradScaler | None = None) -> None:
         """Change the parameters by their gradients, at the schedule's rate.
@@ -124,18 +138,20 @@ class ObjectiveOptimizer:
             scaler: of the gradients, where they are scaled; leaves the step out when they overflowed.
         """
         scale = self.schedule.scale(self.steps, epoch) * self.slowdown
-        self.rate = scale * float(self._optimizer.defaults["lr"])
-        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+        self.rate = scale * self._base_rate
+        for group, rate in zip(self._groups, self._rates, strict=True):
             group["lr"] = rate * scale
-        if scaler is None:
-            self._optimizer.step()
-        else:
-            scaler.step(self._optimizer)
+        for optimizer in self._optimizers:
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(optimizer)
         self.steps += 1
 
     def unscale(self, scaler: GradScaler) -> None:
         """Bring scaled gradients back to their true size."""
-        scaler.unscale_(self._optimizer)
+        for optimizer in self._optimizers:
+            scaler.unscale_(optimizer)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by `parameter/quantity`, and the JSON-able rest."""
@@ -143,32 +159,54 @@ class ObjectiveOptimizer:
 
         tensors: dict[str, Tensor] = {}
         rest: dict[str, Any] = {}
-        for index, quantities in self._optimizer.state_dict()["state"].items():
-            for quantity, value in quantities.items():
-                kept = tensors if isinstance(value, torch.Tensor) else rest
-                kept[f"{self._names[index]}/{quantity}"] = value
-        return tensors, {
+        for optimizer in self._optimizers:
+            for parameter, quantities in optimizer.state.items():
+                for quantity, value in quantities.items():
+                    kept = tensors if isinstance(value, torch.Tensor) else rest
+                    kept[f"{self._names[id(parameter)]}/{quantity}"] = value
+        record = {
             "steps": self.steps,
             "slowdown": self.slowdown,
             "schedule": self.schedule.state(),
             "values": rest,
         }
+        counters = {
+            self._names[id(parameter)]: counted
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            if (counted := _counters(group, optimizer))
+            for parameter in group["params"]
+        }
+        return tensors, record | ({"counters": counters} if counters else {})
 
     def load(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
         """Continue from what `state` gave."""
-        index = {name: number for number, name in enumerate(self._names)}
-        state: dict[int, dict[str, Any]] = {}
+        import torch
+
+        by_name: dict[str, dict[str, Any]] = {}
         for key, value in {**tensors, **record["values"]}.items():
             name, _, quantity = key.rpartition("/")
-            state.setdefault(index[name], {})[quantity] = value
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+            by_name.setdefault(name, {})[quantity] = value
+        for optimizer in self._optimizers:
+            learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            names = [self._names[id(parameter)] for parameter in learning]
+            state = {number: by_name[name] for number, name in enumerate(names) if name in by_name}
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            for group in optimizer.param_groups:
+                counted = record.get("counters", {}).get(self._names[id(group["params"][0])], {})
+                group.update({key: n if isinstance(n, int) else torch.tensor(n) for key, n in counted.items()})
+        self._groups = [group for each in self._optimizers for group in each.param_groups]
         self.schedule.load(record["schedule"])
         self.steps, self.slowdown = int(record["steps"]), float(record["slowdown"])
 
 
 def objective_optimizers(
-    task: Task, objectives: Sequence[Objective], optim: OptimSlot, windows: int, network: Module | None = None
+    task: Task,
+    objectives: Sequence[Objective],
+    optim: OptimSlot,
+    windows: int,
+    network: Module | None = None,
+    epochs: int | None = None,
 ) -> list[ObjectiveOptimizer]:
     """An optimiser and a schedule for every objective.
 
@@ -178,43 +216,68 @@ def objective_optimizers(
         optim: the recipe's slot.
         windows: accumulation windows in the whole run.
         network: the recipe's model; what the task keeps by default.
+        epochs: of the whole run; as many as windows by default.
 
     Raises:
-        ParameterError: the slot is wrong, or names an objective that the task does not have.
+        ParameterError: the slot is wrong, or names an objective or parameters that the task does not have.
     """
     known = [objective.name for objective in objectives]
+    network = task.result() if network is None else network
     problems = check_optim(optim) + [
         Problem(f"optim.per_objective names {name!r}", hint=f"the task's objectives are {', '.join(known)}")
         for name in optim.per_objective
         if name not in known
     ]
-    if problems:
+    if problems := problems or _group_problems(task, objectives, optim, network):
         raise ParameterError(problems)
-    network = task.result() if network is None else network
     return [
-        ObjectiveOptimizer(objective, optim_of(optim, objective.name), task.state, windows, network)
+        ObjectiveOptimizer(objective, optim_of(optim, objective.name), task.state, windows, network, epochs)
         for objective in objectives
     ]
 
 
-def _make_optimizer(optim: OptimSlot, groups: Sequence[ParameterGroup]) -> torch.optim.Optimizer:
-    parameters = [{"params": group.parameters} for group in groups]
-    try:
-        optimizer: torch.optim.Optimizer = resolve_name(OPTIMIZERS[optim.name])(parameters, **optim.params)
-    except (ValueError, TypeError) as error:
-        raise ParameterError(f"optimiser {optim.name!r}: {error}") from error
-    for made, group in zip(optimizer.param_groups, groups, strict=True):
-        made["lr"] *= group.scale
-        if not group.decays and "weight_decay" in made:
-            made["weight_decay"] = 0.0
-    return optimizer
+def _group_problems(task: Task, objectives: Sequence[Objective], optim: OptimSlot, network: Module) -> list[Problem]:
+    """Patterns of `groups` that nothing is left for: of an objective's own, and of the others' in all they learn."""
+    from zoo.runner.parameter_groups import parameter_names, rule_problems
+
+    names = parameter_names(task.state, network)
+    learning: dict[str, list[str]] = {}
+    for objective in objectives:
+        change = optim.per_objective.get(objective.name)
+        own = change is not None and change.groups is not None
+        slot = f"optim.per_objective.{objective.name}.groups" if own else "optim.groups"
+        found = learning.setdefault(slot, [])
+        found += [names[id(each)] for each in objective.parameters if each.requires_grad and id(each) in names]
+    return [
+        problem
+        for slot, found in learning.items()
+        for problem in rule_problems(_rules_of(optim, slot), list(dict.fromkeys(found)), slot)
+    ]
 
 
-def _make_schedule(optim: OptimSlot, steps: int) -> Schedule:
+def _rules_of(optim: OptimSlot, slot: str) -> Sequence[GroupSlot]:
+    if slot == "optim.groups":
+        return optim.groups
+    return optim.per_objective[slot.removeprefix("optim.per_objective.").removesuffix(".groups")].groups or []
+
+
+def _counters(group: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, int | float]:
+    """What an optimiser counts up in a group, beside the options it was made with; a tensor as a float."""
+    import torch
+
+    added = {name: value for name, value in group.items() if name != "params" and name not in optimizer.defaults}
+    return {
+        name: float(value) if isinstance(value, torch.Tensor) else value
+        for name, value in added.items()
+        if isinstance(value, torch.Tensor) or type(value) is int
+    }
+
+
+def _make_schedule(optim: OptimSlot, steps: int, epochs: int) -> Schedule:
     if optim.schedule is None:
-        return Schedule(steps)
+        return Schedule(steps, epochs)
     try:
-        schedule: Schedule = resolve_name(SCHEDULES[optim.schedule.name])(steps, **optim.schedule.params)
+        schedule: Schedule = resolve_name(SCHEDULES[optim.schedule.name])(steps, epochs, **optim.schedule.params)
     except ZooError as error:
         message, hint = error.problems[0].message, error.problems[0].hint
         raise ParameterError(f"schedule {optim.schedule.name!r}: {message}", hint=hint) from error

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
-from torch.nn import GroupNorm, LayerNorm, Module, Parameter, RMSNorm
+from torch.nn import Embedding, GroupNorm, LayerNorm, Module, Parameter, RMSNorm
 from torch.nn.modules.batchnorm import _NormBase
 
 from zoo.runner.network_stages import parameters_in, parts_of, stages_of
+from zoo_registry.errors import Problem
+from zoo_registry.names import nearest
+
+if TYPE_CHECKING:
+    from zoo.recipe.schema import GroupSlot
 
 _NORMS = (_NormBase, LayerNorm, GroupNorm, RMSNorm)
 
@@ -21,11 +28,15 @@ class ParameterGroup:
         parameters: in the order of the objective.
         scale: factor of the learning rate.
         decays: whether the optimiser's weight decay holds for them.
+        params: what the recipe changes for them, by `optim.groups`.
+        matrices: whether they are the matrices inside the network; see `inner_matrices`.
     """
 
     parameters: list[Parameter]
     scale: float
     decays: bool
+    params: Mapping[str, Any] = field(default_factory=dict)
+    matrices: bool = False
 
 
 def parameter_groups(
@@ -35,6 +46,8 @@ def parameter_groups(
     *,
     layer_decay: float | None = None,
     decay_norms_and_biases: bool = True,
+    rules: Sequence[GroupSlot] = (),
+    matrices_apart: bool = False,
 ) -> list[ParameterGroup]:
     """Divide what an objective learns.
 
@@ -45,18 +58,87 @@ def parameter_groups(
         layer_decay: see `layer_scales`; parameters outside the network have scale 1.
         decay_norms_and_biases: with False no weight decay for norms, biases, other parameters of at most one dimension,
             and those that the network's `no_weight_decay()` names, such as position tables and class tokens.
+        rules: the recipe's `optim.groups`; the first whose pattern matches a name of `parameter_names` holds.
+        matrices_apart: whether `inner_matrices` have groups of their own.
 
     Returns:
         Groups in the order of their first parameters; one group where nothing is told apart.
     """
     scales = layer_scales(network, layer_decay) if layer_decay is not None else {}
     spared = set() if decay_norms_and_biases else _without_decay(state, network)
-    groups: dict[tuple[float, bool], ParameterGroup] = {}
+    inner = inner_matrices(network) if matrices_apart else set()
+    names = parameter_names(state, network)
+    groups: dict[tuple[float, bool, int, bool], ParameterGroup] = {}
     for parameter in parameters:
         scale, decays = scales.get(id(parameter), 1.0), id(parameter) not in spared
-        group = groups.setdefault((scale, decays), ParameterGroup([], scale, decays))
+        rule, matrix = _first_match(names[id(parameter)], rules), id(parameter) in inner
+        params = rules[rule].params if rule >= 0 else {}
+        group = groups.setdefault(
+            (scale, decays, rule, matrix), ParameterGroup([], scale, decays, params=params, matrices=matrix)
+        )
         group.parameters.append(parameter)
     return list(groups.values())
+
+
+def parameter_names(state: Module, network: Module) -> dict[int, str]:
+    """What a recipe calls parameters, by their ids: the model's names, and the task's for what the task adds."""
+    outer = {id(parameter): name for name, parameter in state.named_parameters()}
+    return outer | {id(parameter): name for name, parameter in network.named_parameters()}
+
+
+def rule_problems(rules: Sequence[GroupSlot], names: Sequence[str], where: str = "optim.groups") -> list[Problem]:
+    """Patterns that no parameter is left for.
+
+    Args:
+        rules: in the order in which they are tried.
+        names: of all parameters that learn, as `parameter_names` has them.
+        where: the slot.
+    """
+    used = {_first_match(name, rules) for name in names}
+    problems = []
+    for number, rule in enumerate(rules):
+        if number in used:
+            continue
+        place = f"{where}.{number}.match: {rule.match!r}"
+        if any(fnmatchcase(name, rule.match) for name in names):
+            problems.append(
+                Problem(f"{place} matches only what an earlier pattern has taken", hint="write it before it")
+            )
+            continue
+        near = nearest(rule.match, dict.fromkeys(pattern for name in names for pattern in _patterns(name)))
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there is {', '.join(names[:6])}, ..."
+        problems.append(Problem(f"{place} matches no parameter that learns", hint=hint))
+    return problems
+
+
+def inner_matrices(network: Module) -> set[int]:
+    """Ids of the two-dimensional parameters of the stages before the head, without tables of embeddings and norms."""
+    *body, _ = stages_of(network)
+    listed = _listed_without_decay(network)
+    tables = {
+        id(parameter)
+        for module in network.modules()
+        if isinstance(module, (Embedding, *_NORMS))
+        for parameter in module.parameters(recurse=False)
+    } | {id(parameter) for name, parameter in network.named_parameters() if name in listed}
+    inside = {
+        id(parameter)
+        for stage in body
+        for part in parts_of(network, stage.layers)
+        for parameter in parameters_in(part)
+        if parameter.ndim == 2
+    }
+    return inside - tables
+
+
+def _patterns(name: str) -> list[str]:
+    """A name, and the patterns of the modules that it is in."""
+    steps = name.split(".")
+    return [name, *(f"{'.'.join(steps[:length])}.*" for length in range(1, len(steps)))]
+
+
+def _first_match(name: str, rules: Sequence[GroupSlot]) -> int:
+    return next((number for number, rule in enumerate(rules) if fnmatchcase(name, rule.match)), -1)
 
 
 def layer_scales(network: Module, decay: float) -> Mapping[int, float]:
@@ -96,6 +178,11 @@ def _without_decay(state: Module, network: Module) -> set[int]:
         for name, parameter in module.named_parameters(recurse=False)
         if parameter.ndim <= 1 or name == "bias" or isinstance(module, _NORMS)
     }
-    wish = getattr(network, "no_weight_decay", None)
-    listed = set(wish()) if callable(wish) else set()
+    listed = _listed_without_decay(network)
     return named | {id(parameter) for name, parameter in network.named_parameters() if name in listed}
+
+
+def _listed_without_decay(network: Module) -> set[str]:
+    """Names that the network itself asks to spare."""
+    wish = getattr(network, "no_weight_decay", None)
+    return set(wish()) if callable(wish) else set()

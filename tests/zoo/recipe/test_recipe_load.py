@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from zoo.recipe import LoadedRecipe, dump, explain, load_recipe
+from zoo.recipe.optimizers import TORCH
 from zoo.recipe.slots import OPTIMIZERS, SCHEDULES
-from zoo.runner.schedule import Schedule
+from zoo.runner.schedule import Schedule, Smooth
 from zoo_registry.catalog import Catalog
 from zoo_registry.errors import RecipeError
 
@@ -246,10 +247,10 @@ def test_loading_imports_no_torch(tmp_path: Path) -> None:
 def test_checking_an_optimiser_again_imports_no_torch(tmp_path: Path) -> None:
     code = """
 import sys
-from zoo.recipe.optim import closed_faults
+from zoo.recipe.optim import optimizer_faults, schedule_faults
 from zoo_registry.catalog import catalog
-found = [closed_faults("adamw", {"lrr": 1}, ("optim", "params"), catalog()),
-         closed_faults("cosine", {"finl": 1}, ("optim", "schedule", "params"), catalog())]
+found = [optimizer_faults("adamw", {"lrr": 1}, ("optim", "params"), catalog()),
+         schedule_faults("cosine", {"finl": 1}, ("optim", "schedule", "params"), catalog())]
 print([fault.hint for (fault,) in found], "torch" in sys.modules)
 """
     said = []
@@ -268,9 +269,13 @@ print([fault.hint for (fault,) in found], "torch" in sys.modules)
 
 
 def test_the_names_a_recipe_may_write_are_those_that_the_runner_has() -> None:
-    by_torch = [resolve_name(string) for string in OPTIMIZERS.values()]
-    assert [optimizer.__name__.lower() for optimizer in by_torch] == list(OPTIMIZERS)
-    assert {resolve_name(string) for string in SCHEDULES.values()} == {*Schedule.__subclasses__()}
+    by_torch = [resolve_name(string) for string in TORCH.values()]
+    assert [optimizer.__name__.lower() for optimizer in by_torch] == list(TORCH)
+    assert {*TORCH, "muon", "lamb", "lion", "adan"} <= {*OPTIMIZERS}
+    assert {resolve_name(string) for string in SCHEDULES.values()} == {
+        *Schedule.__subclasses__(),
+        *Smooth.__subclasses__(),
+    } - {Smooth}
 
 
 def test_another_name_does_not_drop_what_was_set_for_it_before() -> None:

@@ -245,6 +245,20 @@ def test_optimisers_and_schedules_are_checked_with_everything_else(complain: Com
         "  write optim.schedule.params.step_size: a whole number of at least 1"
     ]
     assert len(complain("starter", ["run.epochs=-1", "optim.params.lrr=1"])) == 2
+    groups = "optim.groups=[{match: '*', params: {lrr: 1}}]"
+    assert complain("starter", [groups]) == [
+        f"--set {groups}: optimiser 'adamw' has no parameter 'lrr'\n  did you mean 'lr'?"
+    ]
+
+
+def test_a_schedule_that_ends_after_the_run_is_found_with_the_place_where_it_is_written(complain: Complain) -> None:
+    schedule = "optim.schedule={name: multistep, params: {milestones: [2, 30]}}"
+    assert complain("starter", [schedule, "run.epochs=20"]) == [
+        f"--set {schedule}: schedule 'multistep': the milestone after epoch 30 lies beyond the end of the run, "
+        "which has 20 epochs\n  shorten the schedule, or raise run.epochs"
+    ]
+    assert complain("starter", [schedule, "run.epochs=30"]) == []
+    assert complain("starter", [schedule, "run.epochs=0"]) == []
 
 
 def test_an_early_stop_wants_something_to_watch(complain: Complain) -> None:

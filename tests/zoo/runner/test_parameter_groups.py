@@ -123,7 +123,8 @@ def test_norms_and_biases_of_any_shape_do_not_decay():
 
 
 def test_without_either_all_parameters_are_one_group():
-    (group,) = parameter_groups(Staged().parameters(), Staged(), Staged())
+    network = Staged()
+    (group,) = parameter_groups(network.parameters(), network, network)
     assert (group.scale, group.decays, len(group.parameters)) == (1.0, True, 1 + 3 + 3 * 4 + 2)
 
 
@@ -177,7 +178,7 @@ def test_the_schedule_scales_every_rate_and_the_reported_one_is_the_base_rate(tm
     half.steps = 5  # of 10
     half.step(0)
     assert half.rate == pytest.approx(0.005)
-    assert sorted({group["lr"] for group in half._optimizer.param_groups}) == pytest.approx(
+    assert sorted({group["lr"] for group in half._groups}) == pytest.approx(
         [0.005 * 0.5**after for after in (4, 3, 2, 1, 0)]
     )
 
@@ -214,7 +215,7 @@ def test_state_is_known_by_name_whatever_the_groups_are():
 def test_frozen_parameters_are_in_no_group():
     task = Wrapping()
     freeze(task.network, "stage1")
-    assert {group["lr"] for group in optimizer_of(task, GROUPED)._optimizer.param_groups} == {0.005, 0.01}
+    assert {group["lr"] for group in optimizer_of(task, GROUPED)._groups} == {0.005, 0.01}
 
 
 def test_an_objective_may_change_both():
@@ -227,7 +228,7 @@ def test_an_objective_may_change_both():
 
 
 def test_an_optimiser_without_weight_decay_is_given_none():
-    groups = optimizer_of(Wrapping(), {**GROUPED, "name": "rprop", "params": {}})._optimizer.param_groups
+    groups = optimizer_of(Wrapping(), {**GROUPED, "name": "rprop", "params": {}})._groups
     assert all("weight_decay" not in group for group in groups)
 
 
@@ -245,6 +246,6 @@ def test_a_second_network_of_the_task_has_the_full_rate():
     task = WithTeacherOfItsOwn()
     objective = Objective("critic", list(task.state["critic"].parameters()), task.loss)
     made = ObjectiveOptimizer(objective, OptimSlot.model_validate(GROUPED), task.state, 10, task.network)
-    assert {(group["lr"], group["weight_decay"]) for group in made._optimizer.param_groups} == {
+    assert {(group["lr"], group["weight_decay"]) for group in made._groups} == {
         (0.01, 0.1), (0.01, 0.0),
     }  # fmt: skip
