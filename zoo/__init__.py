@@ -16,16 +16,19 @@ from zoo_registry import ClipSpec, ZooError, __version__
 
 if TYPE_CHECKING:
     from zoo.data import iter_clips, keyframes, probe, read_clip, scenes, windows
+    from zoo.explanation import Explanation, explain
     from zoo.listing import list_models
     from zoo.model import ZooModel, load
     from zoo.runner.stages import RunResult, run
 
 __all__ = [
     "ClipSpec",
+    "Explanation",
     "RunResult",
     "ZooError",
     "ZooModel",
     "__version__",
+    "explain",
     "iter_clips",
     "keyframes",
     "list_models",
@@ -38,8 +41,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Explanation": "zoo.explanation",
     "RunResult": "zoo.runner.stages",
     "ZooModel": "zoo.model",
+    "explain": "zoo.explanation",
     "iter_clips": "zoo.data",
     "keyframes": "zoo.data",
     "list_models": "zoo.listing",

@@ -18,6 +18,7 @@ from zoo_registry.errors import ZooError
 COMMANDS = {
     "run": ("zoo.cli.run", "Run a recipe: train, evaluate, compress, export, publish."),
     "predict": ("zoo.cli.predict", "Say what is in a film."),
+    "explain-prediction": ("zoo.cli.explain_prediction", "Show which places and moments of a film an answer rests on."),
     "evaluate": ("zoo.cli.evaluate", "Measure a model or a run on a split of data."),
     "verify": ("zoo.cli.verify", "Measure again what a model claims."),
     "models": ("zoo.cli.models", "List models by name."),

@@ -32,7 +32,7 @@ class TableOfCommands(click.Group):
         """The command itself; imports its module."""
         if name not in self.table:
             return None
-        command: click.Command = getattr(importlib.import_module(self.table[name][0]), name)
+        command: click.Command = getattr(importlib.import_module(self.table[name][0]), name.replace("-", "_"))
         return command
 
     def resolve_command(

@@ -1,0 +1,29 @@
+"""Why a model answers as it does: which places and moments of a film its answer rests on. Handed on lazily.
+
+>>> explanation = zoo.explain("runs/quickstart", "film.mp4")                # doctest: +SKIP
+>>> explanation.write_video("explained.mp4")                                # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.explanation.why import explain
+    from zoo.explanation.explanation import Explanation
+    from zoo.explanation.methods import METHODS, suitable
+
+_HOMES = {"Explanation": "explanation", "METHODS": "methods", "explain": "why", "suitable": "methods"}
+
+__all__ = ["METHODS", "Explanation", "explain", "suitable"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo.explanation' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"zoo.explanation.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
