@@ -24,7 +24,7 @@ import torch
 
 from zoo.data import Preprocess
 from zoo.recipe.schema import RecipeSchema
-from zoo.runner.device import autocast
+from zoo.runner.precision import autocast
 from zoo.runner.folder import RunFolder
 from zoo.runner.loop import fit
 from zoo.runner.progress import Progress

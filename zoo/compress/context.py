@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 
+from zoo.runner.precision import autocast
 from zoo_registry.errors import RunError
 from zoo_registry.protocols import Batch, Outputs, Task
 
@@ -36,7 +37,7 @@ class Context:
         preprocess: from uint8 clips to what the model takes, as for evaluation.
         metrics: the task's metrics of a model on the validation split.
         device: where models run.
-        precision: type of autocast; `fp32` is none.
+        precision: as `run.precision` in a recipe.
         compared: samples of the validation split that stages are compared with the original on.
     """
 
@@ -46,7 +47,7 @@ class Context:
     preprocess: Callable[[Batch], Batch]
     metrics: Callable[[Module], Mapping[str, float]]
     device: torch.device
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: str = "fp32"
     compared: int = 256
 
     @cached_property
@@ -82,9 +83,9 @@ class Context:
                     break
         return outputs
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[object]:
         """The precision that models run in."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return autocast(self.device, self.precision)
 
     def _inputs(self, loader: Batches | None, batches: int) -> Iterator[tuple[Tensor, ...]]:
         if loader is None:

@@ -48,11 +48,16 @@ def lock_facts(recipe: LoadedRecipe, *, index: Catalog | None = None, **facts: A
     return {
         "lock": FORMAT,
         "plugins": {name: f"{plugins[name].distribution} {plugins[name].version}" for name in sorted(plugins)},
-        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "packages": package_versions(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         **facts,
     }
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of `PACKAGES` that are installed."""
+    return {name: version for name in PACKAGES if (version := _version(name)) is not None}
 
 
 def write_lock(

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,14 @@ class Checkpoints:
         found = [match for path in self.folder.glob("step-*") if (match := _NAME.fullmatch(path.name))]
         return [match[0] for match in sorted(found, key=lambda match: (int(match[1]), bool(match[2])))]
 
-    def save(self, name: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any], best: str | None) -> None:
-        """Write a checkpoint, then delete those that are neither new enough nor the best.
+    def save(self, name: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any], best: Collection[str]) -> None:
+        """Write a checkpoint, then delete those that are neither new enough nor among the best.
 
         Args:
             name: see `checkpoint_name`.
             tensors: on any device.
             record: the JSON-able rest.
-            best: name of the best checkpoint so far, which stays.
+            best: names of the best checkpoints so far, which stay.
 
         Raises:
             RunError: the disk is full or cannot be written; earlier checkpoints are untouched.
@@ -101,7 +101,7 @@ class Checkpoints:
             shutil.rmtree(temporary, ignore_errors=True)
             raise self._cannot_write(final, error) from error
         for old in self.names()[: -self._keep]:
-            if old != best:
+            if old not in best:
                 self._delete(old)
 
     def newest(self) -> Checkpoint | None:

@@ -1,4 +1,4 @@
-"""Where a run computes, and in which precision."""
+"""Where a run computes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
+from zoo.runner.precision import set_matrix_products
 from zoo_registry.errors import RunError
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def configure(run: RunSlot) -> torch.device:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     torch.use_deterministic_algorithms(run.deterministic)
     torch.backends.cudnn.benchmark = not run.deterministic
-    return choose_device(run.device)
+    device = choose_device(run.device)
+    set_matrix_products(device, run.precision)
+    return device
 
 
 def hardware(device: torch.device) -> str:
@@ -110,33 +113,3 @@ def _modules_in(value: object, seen: set[int]) -> Iterator[torch.nn.Module]:
         parts = [getattr(value, field.name, None) for field in fields(value)]
     for part in parts:
         yield from _modules_in(part, seen)
-
-
-def uses_bf16(device: torch.device, precision: str) -> bool:
-    """Whether forward passes run in bfloat16: as asked, and with `auto` on GPUs that compute in it."""
-    if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return precision == "bf16"
-
-
-@contextmanager
-def backward_kernels(device: torch.device, precision: str) -> Iterator[None]:
-    """The context of a backward pass.
-
-    On processors with AVX512-BF16 oneDNN's weight gradients of 3-D convolutions in bfloat16 hold what lay in memory
-    before, NaN too (seen with torch 2.15.0): there they are computed without it, several times slower.
-    """
-    if device.type != "cpu" or not uses_bf16(device, precision):
-        yield
-        return
-    set_flags: Any = torch.backends.mkldnn.set_flags
-    before = set_flags(_enabled=False)
-    try:
-        yield
-    finally:
-        set_flags(_enabled=before[0])
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context of a forward pass. bfloat16 has the range of float32, so gradients need no scaling."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bf16(device, precision))

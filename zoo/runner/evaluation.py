@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zoo.runner.device import autocast
+from zoo.runner.precision import autocast
 from zoo.runner.progress import Progress
 from zoo.runner.seeds import mixed_seed
 from zoo_registry.protocols import Batch, Figure, Task

@@ -1,37 +1,44 @@
-"""The training loop. It knows no task, model or loss by name; what stands around it is in `zoo.runner.training`."""
+"""The training loop. It knows no task, model or loss by name.
+
+One step is in `zoo.runner.step`; what stands around the loop is in `zoo.runner.training`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
-from zoo.recipe.schema import RecipeSchema
-from zoo.runner.checkpoint import Checkpoints
+from zoo.recipe.schema import RecipeSchema, RunSlot
+from zoo.runner.checkpoint import Checkpoints, checkpoint_name
+from zoo.runner.compilation import compiled
 from zoo.runner.copies import Copies
-from zoo.runner.device import autocast, backward_kernels, place
+from zoo.runner.device import place
 from zoo.runner.events import TensorBoardEvents
 from zoo.runner.folder import RunFolder
 from zoo.runner.freeze import Frozen
-from zoo.runner.gradient_checkpointing import statistics_kept
 from zoo.runner.losses import Losses
 from zoo.runner.monitor import Monitor
 from zoo.runner.observers import Observers
-from zoo.runner.optim import ObjectiveOptimizer, objective_optimizers
+from zoo.runner.optim import objective_optimizers
+from zoo.runner.parallel import AveragedObjective
+from zoo.runner.precision import gradient_scaler
+from zoo.runner.processes import ALONE, Processes
 from zoo.runner.progress import Progress
 from zoo.runner.seeds import seed_everything, seeded_generator
+from zoo.runner.setbacks import out_of_memory
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import Position, Snapshot
+from zoo.runner.step import only_these_learn, train_step, windows
 from zoo.runner.time_shares import TimeShares
 from zoo.runner.training import Training
 from zoo.runner.training_lock import training_lock
-from zoo_registry.errors import PluginError, RunError
+from zoo_registry.errors import NonFiniteLoss, RunError
 from zoo_registry.protocols import Augment, Batch, Task
 
 if TYPE_CHECKING:
@@ -47,7 +54,8 @@ class FitResult:
         epochs: epochs finished.
         best: best value of the task's monitored metric on the validation data, None without such data.
         best_epoch: the epoch it was reached in, the first is 1; the task holds the state of then.
-        stopped: `finished` after all epochs, `early` when the metric had stopped improving.
+        stopped: `finished` after all epochs, `early` when the metric had stopped improving, `time` when the time was
+            over.
         seconds: of this call.
     """
 
@@ -55,7 +63,7 @@ class FitResult:
     epochs: int
     best: float | None
     best_epoch: int | None
-    stopped: Literal["finished", "early"]
+    stopped: Literal["finished", "early", "time"]
     seconds: float
 
 
@@ -74,6 +82,7 @@ def fit(
     resume: bool = False,
     network: torch.nn.Module | None = None,
     frozen: Frozen = Frozen(),
+    processes: Processes = ALONE,
 ) -> FitResult:
     """Train a task and leave it in its best state: that of the best epoch with validation data, else the last.
 
@@ -92,6 +101,7 @@ def fit(
             weights come out bit for bit as if nothing had happened.
         network: the recipe's model, for learning rates by layer; what the task keeps by default.
         frozen: the part of it that does not learn; see `zoo.runner.freeze`.
+        processes: those that train together, each with its own share of `train` and `val`.
 
     Returns:
         How long it took and how good it got.
@@ -110,96 +120,112 @@ def fit(
     started, run = time.perf_counter(), recipe.run
     place(task, device, run.memory_format)
     generator = torch.Generator()
-    times, copies = TimeShares(train), Copies(device)
+    times, copies = TimeShares(train, events=_events_of(device)), Copies(device)
     prepare = partial(_prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times)
     observers = observers or Observers([], progress.say)
-    with StopSignals() as stop, training_lock(folder.path):
-        snapshot = _snapshot(task, train, recipe, network)
+    with ExitStack() as around:
+        stop = around.enter_context(StopSignals())
+        if processes.main:
+            around.enter_context(training_lock(folder.path))
+        around.enter_context(compiled(network or task.result(), run.compile))
+        snapshot = _snapshot(task, train, recipe, network, device, processes)
         checkpoints = Checkpoints(folder.checkpoints, run.checkpoint.keep, progress.say)
         training = Training(
             snapshot, val, recipe, folder, checkpoints, preprocess, device, progress, observers, stop,
-            frozen=frozen, times=times,
+            frozen=frozen, times=times, processes=processes, micro_batch=_rows_at_once(run, task),
+            ends=None if run.max_time is None else started + run.max_time,
+            averaged=_averaged(snapshot, processes), weigh=getattr(train, "weight", lambda batch: 1.0),
         )  # fmt: skip
         if resume:
             training.resume()
-        at = snapshot.at
-        with closing(TensorBoardEvents(folder.events, at.step)) as events:
-            observers.add(events)
-            while at.epoch < run.epochs and not snapshot.monitor.should_stop:
-                training.epoch_begin()
-                title = f"{train.split.name} {at.epoch + 1}/{run.epochs}"
-                with progress.task(title, len(train), unit="batches", done=at.batches) as bar:
-                    for window in windows(_rest_of_epoch(train, at), run.accumulate):
-                        seed_everything(run.seed, "step", at.step)
-                        seeded_generator(generator, run.seed, "augment", at.step)
-                        train_step(training, window, prepare)
-                        training.step_end(len(window), sum(map(len, window)), bar)
-                training.epoch_end()
+        elif run.on_non_finite == "back_off":
+            training.keep(checkpoint_name(0))
+        if processes.main:
+            observers.add(around.enter_context(closing(TensorBoardEvents(folder.events, snapshot.at.step))))
+        while training.goes_on:
+            try:
+                _epoch(training, train, prepare, generator)
+            except NonFiniteLoss as error:
+                training.setbacks.back_off(training, error)
         training.take_best()
-    monitor = snapshot.monitor
-    stopped: Literal["finished", "early"] = "finished" if at.epoch >= run.epochs else "early"
-    return FitResult(at.step, at.epoch, monitor.best, monitor.best_epoch, stopped, time.perf_counter() - started)
+    return _result(training, time.perf_counter() - started)
 
 
-def train_step(training: Training, window: Sequence[Batch], prepare: Callable[[Batch], Batch]) -> None:
-    """One optimiser step of every objective whose turn it is, over one window of accumulated batches.
-
-    Args:
-        training: the run.
-        window: uint8 batches on the CPU.
-        prepare: from those to what the model takes, on the device.
-    """
-    run, at, optimizers = training.recipe.run, training.at, training.optimizers
-    shared: list[dict[str, Any]] = [{} for _ in window]
-    due = [optimizer for optimizer in optimizers if at.step % optimizer.objective.every == 0]
-    ready: Iterable[Batch] = map(prepare, window)  # each right before it is used: float clips are large
-    if len(due) > 1:
-        ready = list(ready)  # every objective is to see the same
-    for optimizer in due:
-        objective = optimizer.objective
-        with only_these_learn(optimizer, optimizers):
-            optimizer.zero_grad()
-            for loaded, batch, left_by_others in zip(window, ready, shared, strict=True):
-                training.frozen.hold()  # a task may have switched modes
-                with autocast(training.device, run.precision):
-                    terms = objective.loss(batch, left_by_others)
-                if "total" not in terms:
-                    raise PluginError(f"objective {objective.name!r} returned no 'total' but {', '.join(terms)}")
-                kept = statistics_kept(training.task.state) if run.gradient_checkpointing else nullcontext()
-                with kept, backward_kernels(training.device, run.precision):
-                    (terms["total"] / len(window)).backward()  # type: ignore[no-untyped-call]
-                training.note(optimizer, terms, loaded.index)
-            if run.clip_grad_norm is not None:
-                clip_grad_norm_(optimizer.parameters, run.clip_grad_norm)
-            optimizer.step(at.epoch)
-    training.task.after_step(at.step)
+def _epoch(training: Training, train: Loader, prepare: Callable[[Batch], Batch], generator: torch.Generator) -> None:
+    """What is left of an epoch, and what follows it."""
+    run, at, rank = training.recipe.run, training.at, training.processes.rank
+    apart = (rank,) if rank else ()  # every process draws differently, a single one as it always did
+    training.epoch_begin()
+    title = f"{train.split.name} {at.epoch + 1}/{run.epochs}"
+    with training.progress.task(title, len(train), unit="batches", done=at.batches) as bar:
+        for window in together(windows(_rest_of_epoch(train, at), run.accumulate), training.processes):
+            while True:
+                seed_everything(run.seed, "step", at.step, *apart)
+                seeded_generator(generator, run.seed, "augment", at.step, *apart)
+                failure = _out_of_memory_in(training, window, prepare)
+                if failure is None:
+                    break
+                training.setbacks.halve(training, window, failure)
+            training.step_end(len(window), sum(map(len, window)), bar)
+            if training.out_of_time:
+                return
+    training.epoch_end()
 
 
-def windows(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """Lists of `size` batches, whose gradients are averaged for one step; the last of an epoch may be shorter."""
-    window: list[Batch] = []
-    for batch in batches:
-        window.append(batch)
-        if len(window) == size:
-            yield window
-            window = []
-    if window:
+def together(steps: Iterator[list[Batch]], processes: Processes) -> Iterator[list[Batch]]:
+    """The windows of an epoch, as long as every process has one: shards of a stream may be of unequal length."""
+    while True:
+        window = next(steps, None)
+        if processes.any(window is None):
+            return
+        assert window is not None
         yield window
 
 
-@contextmanager
-def only_these_learn(learning: ObjectiveOptimizer, optimizers: Sequence[ObjectiveOptimizer]) -> Iterator[None]:
-    """Only one objective's parameters require gradients; with a single objective there is nothing to do."""
-    others = [parameter for other in optimizers if other is not learning for parameter in other.parameters]
-    for parameter in others:
-        parameter.requires_grad_(False)
-    for parameter in learning.parameters if others else ():
-        parameter.requires_grad_(True)
+def _out_of_memory_in(training: Training, window: Sequence[Batch], prepare: Callable[[Batch], Batch]) -> str | None:
+    """Take a step; what torch said where memory ran out before any parameter changed, so that it can be repeated."""
+    steps = [optimizer.steps for optimizer in training.optimizers]
     try:
-        yield
-    finally:
-        for parameter in others:
-            parameter.requires_grad_(True)
+        train_step(training, window, prepare)
+    except Exception as error:
+        if not out_of_memory(error) or steps != [optimizer.steps for optimizer in training.optimizers]:
+            raise
+        failure = str(error)
+    else:
+        return None
+    training.losses.forget()  # those of the parts that went well come again
+    if training.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return failure
+
+
+def _events_of(device: torch.device) -> Callable[[], torch.cuda.Event] | None:
+    """What makes events with a time, on a GPU."""
+    return partial(torch.cuda.Event, enable_timing=True) if device.type == "cuda" else None
+
+
+def _rows_at_once(run: RunSlot, task: Task) -> int | None:
+    """`run.micro_batch` in rows of a batch, of which every sample has one for each view."""
+    return run.micro_batch * task.views if isinstance(run.micro_batch, int) else None
+
+
+def _averaged(snapshot: Snapshot, processes: Processes) -> dict[str, AveragedObjective]:
+    """The objectives of several processes, each built while only its parameters learn."""
+    if processes.count == 1:
+        return {}
+    averaged = {}
+    for optimizer in snapshot.optimizers:
+        with only_these_learn(optimizer, snapshot.optimizers):
+            averaged[optimizer.objective.name] = AveragedObjective(optimizer, snapshot.task.state)
+    return averaged
+
+
+def _result(training: Training, seconds: float) -> FitResult:
+    at, monitor = training.at, training.monitor
+    stopped: Literal["finished", "early", "time"] = (
+        "finished" if at.epoch >= training.epochs else "time" if training.out_of_time else "early"
+    )
+    return FitResult(at.step, at.epoch, monitor.best, monitor.best_epoch, stopped, seconds)
 
 
 def _prepare(
@@ -223,7 +249,14 @@ def _rest_of_epoch(train: Loader, at: Position) -> Iterator[Batch]:
     return train.epoch(at.epoch, at.batches) if at.batches < len(train) else iter(())
 
 
-def _snapshot(task: Task, train: Loader, recipe: RecipeSchema, network: torch.nn.Module | None) -> Snapshot:
+def _snapshot(
+    task: Task,
+    train: Loader,
+    recipe: RecipeSchema,
+    network: torch.nn.Module | None,
+    device: torch.device,
+    processes: Processes,
+) -> Snapshot:
     """A run at its beginning."""
     from zoo.data.stream_split import name_of
 
@@ -240,6 +273,7 @@ def _snapshot(task: Task, train: Loader, recipe: RecipeSchema, network: torch.nn
         task=task,
         optimizers=objective_optimizers(task, objectives, recipe.optim, total, network),
         at=Position(),
-        monitor=Monitor(task.monitor[1], run.early_stop),
-        losses=Losses(lambda index: name_of(train.split, index)),
+        monitor=Monitor(task.monitor[1], run.early_stop, keep=run.checkpoint.keep_best),
+        losses=Losses(lambda index: name_of(train.split, index), processes, tolerant=run.on_non_finite == "skip"),
+        scaler=gradient_scaler(device, run.precision),
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zoo.runner.processes import ALONE, Processes
 from zoo_registry.errors import NonFiniteLoss
 
 
@@ -48,14 +49,16 @@ class Losses:
 
     Args:
         keys: names of samples by index, for the error.
+        processes: those that train together; means are over the samples of all.
+        tolerant: leave values out that are NaN or infinite.
 
     Attributes:
         interval: means since the last log line.
         epoch: means since the epoch began.
     """
 
-    def __init__(self, keys: Callable[[int], str]) -> None:
-        self._keys = keys
+    def __init__(self, keys: Callable[[int], str], processes: Processes = ALONE, *, tolerant: bool = False) -> None:
+        self._keys, self._processes, self._tolerant = keys, processes, tolerant
         self._pending: list[_Pending] = []
         self.interval = Mean()
         self.epoch = Mean()
@@ -74,7 +77,7 @@ class Losses:
         self._pending.append(_Pending(names, values, step, index))
 
     def read(self) -> None:
-        """Fetch what is on the device.
+        """Fetch what is on the device; all processes together.
 
         Raises:
             NonFiniteLoss: a loss is NaN or infinite; says at which step and for which samples.
@@ -82,14 +85,20 @@ class Losses:
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        fetched = iter(torch.cat([item.values for item in pending]).tolist())
-        for item in pending:
-            for name in item.names:
-                value = next(fetched)
-                if not math.isfinite(value):
-                    raise self._not_finite(name, value, item)
+        fetched = torch.cat([item.values for item in pending]).tolist()
+        counts = [len(item.index) for item in pending for _ in item.names]
+        values, samples = self._processes.means(fetched, counts)
+        places = [(name, item) for item in pending for name in item.names]
+        if not self._tolerant and not all(map(math.isfinite, values)):
+            raise self._not_finite(places, fetched)
+        for (name, _), value, count in zip(places, values, samples, strict=True):
+            if math.isfinite(value):
                 for mean in (self.interval, self.epoch):
-                    mean.add(name, value, len(item.index))
+                    mean.add(name, value, count)
+
+    def forget(self) -> None:
+        """Drop what is on the device."""
+        self._pending = []
 
     def state(self) -> dict[str, Any]:
         """JSON-able state for a checkpoint; call `read` first."""
@@ -103,11 +112,15 @@ class Losses:
         self._pending = []
         self.interval, self.epoch = Mean(**state["interval"]), Mean(**state["epoch"])
 
-    def _not_finite(self, name: str, value: float, item: _Pending) -> NonFiniteLoss:
+    def _not_finite(self, places: Sequence[tuple[str, _Pending]], fetched: Sequence[float]) -> NonFiniteLoss:
+        """The first in any process: every one of them has to say the same."""
+        bad = ((name, value, item) for (name, item), value in zip(places, fetched, strict=True))
+        mine = next((self._in_words(*each) for each in bad if not math.isfinite(each[1])), None)
+        said = next(text for text in self._processes.gathered(mine) if text is not None)
+        return NonFiniteLoss(said, hint="lower optim.params.lr, set run.clip_grad_norm, or look at these samples")
+
+    def _in_words(self, name: str, value: float, item: _Pending) -> str:
         samples = [self._keys(int(index)) for index in item.index[:4]]
         more = f" and {len(item.index) - 4} more" if len(item.index) > 4 else ""
         word = "NaN" if math.isnan(value) else "infinite"
-        return NonFiniteLoss(
-            f"{name} became {word} at step {item.step}, on the batch of {', '.join(samples)}{more}",
-            hint="lower optim.params.lr, set run.clip_grad_norm, or look at these samples",
-        )
+        return f"{name} became {word} at step {item.step}, on the batch of {', '.join(samples)}{more}"

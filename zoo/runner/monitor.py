@@ -14,6 +14,7 @@ class Monitor:
     Args:
         direction: whether more or less is better.
         early_stop: when to stop; None never stops.
+        keep: how many of the best epochs are remembered.
 
     Attributes:
         best: the best value so far, None before the first. NaN is never best.
@@ -22,9 +23,13 @@ class Monitor:
         stale: epochs since the last improvement of at least `early_stop.min_delta`.
     """
 
-    def __init__(self, direction: Literal["max", "min"], early_stop: EarlyStopSlot | None = None) -> None:
+    def __init__(
+        self, direction: Literal["max", "min"], early_stop: EarlyStopSlot | None = None, *, keep: int = 1
+    ) -> None:
         self._sign = 1.0 if direction == "max" else -1.0
         self._early_stop = early_stop
+        self._keep = keep
+        self._ranked: list[tuple[float, int]] = []
         self.best: float | None = None
         self.best_step: int | None = None
         self.best_epoch: int | None = None
@@ -38,10 +43,18 @@ class Monitor:
             self._mark, self.stale = value, 0
         else:
             self.stale += 1
+        if not math.isnan(value):
+            self._ranked.append((value, step))
+            self._ranked = sorted(self._ranked, key=lambda each: -self._sign * each[0])[: self._keep]
         if not self._improves(value, self.best, 0.0):
             return False
         self.best, self.best_step, self.best_epoch = value, step, epoch
         return True
+
+    @property
+    def best_steps(self) -> list[int]:
+        """Of the best epochs, best first; of equal ones the earlier."""
+        return [step for _, step in self._ranked]
 
     @property
     def should_stop(self) -> bool:
@@ -56,12 +69,14 @@ class Monitor:
             "best_epoch": self.best_epoch,
             "stale": self.stale,
             "mark": self._mark,
+            "ranked": self._ranked,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` gave."""
         self.best, self.best_step, self.best_epoch = state["best"], state["best_step"], state["best_epoch"]
         self.stale, self._mark = state["stale"], state["mark"]
+        self._ranked = [(value, step) for value, step in state["ranked"]]
 
     def _improves(self, value: float, over: float | None, by: float) -> bool:
         if math.isnan(value):

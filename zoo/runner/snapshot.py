@@ -49,6 +49,7 @@ class Snapshot:
     at: Position
     monitor: Monitor
     losses: Losses
+    scaler: torch.amp.GradScaler | None = None
 
     def take(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and the JSON-able rest, for `Checkpoints.save`.
@@ -68,6 +69,7 @@ class Snapshot:
             "objectives": objectives,
             "monitor": self.monitor.state(),
             "losses": self.losses.state(),
+            "scaler": self.scaler.state_dict() if self.scaler is not None else None,
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
         }
@@ -89,6 +91,8 @@ class Snapshot:
             setattr(self.at, key, value)
         self.monitor.load(record["monitor"])
         self.losses.load(record["losses"])
+        if self.scaler is not None and record["scaler"] is not None:
+            self.scaler.load_state_dict(record["scaler"])
 
     def _state_dict(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.task.state.state_dict()

@@ -266,7 +266,6 @@ class _Stages:
 
     def _compress(self) -> None:
         from zoo.compress import Context, compress, table
-        from zoo.runner.device import uses_bf16
 
         strategies = [(catalog().resolve("compression", slot.name), slot.params) for slot in self.recipe.compress]
         with ExitStack() as stack:
@@ -283,7 +282,7 @@ class _Stages:
                 preprocess=self.pipeline.preprocess,
                 metrics=lambda module: self._measure(module, val).metrics if val is not None else {},
                 device=self.device,
-                precision="bf16" if uses_bf16(self.device, self.recipe.run.precision) else "fp32",
+                precision=self.recipe.run.precision,
             )
             result = compress(self.module, strategies, context, reload=self._reload, progress=self.progress.say)
         self.module, self.structure = result.module, result.structure

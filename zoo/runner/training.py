@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,10 @@ from zoo.runner.losses import Losses, Mean
 from zoo.runner.monitor import Monitor
 from zoo.runner.observers import Observers
 from zoo.runner.optim import ObjectiveOptimizer
+from zoo.runner.parallel import AveragedObjective, Loss
+from zoo.runner.processes import ALONE, Processes
 from zoo.runner.progress import Progress, ProgressTask
+from zoo.runner.setbacks import Setbacks
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import STATE, Position, Snapshot, load_state
 from zoo.runner.time_shares import TimeShares, in_words
@@ -43,6 +47,13 @@ class Training:
         times: where the time goes.
         samples: samples since the last log line.
         clock: when that was.
+        micro_batch: rows that the device computes at once; None for whole batches.
+        processes: those that train together.
+        setbacks: steps that failed.
+        ends: when the time for training is over, by `time.perf_counter`; None for never.
+        out_of_time: whether it is.
+        averaged: where several processes train, their objectives by name.
+        weigh: how much the batch of this process counts in the mean over all processes, by its number in the epoch.
     """
 
     snapshot: Snapshot
@@ -61,6 +72,13 @@ class Training:
     clock: float = field(default_factory=time.perf_counter)
     frozen: Frozen = field(default=Frozen(), kw_only=True)
     times: TimeShares = field(default_factory=lambda: TimeShares(None), kw_only=True)
+    micro_batch: int | None = field(default=None, kw_only=True)
+    processes: Processes = field(default=ALONE, kw_only=True)
+    setbacks: Setbacks = field(default_factory=Setbacks, kw_only=True)
+    ends: float | None = field(default=None, kw_only=True)
+    out_of_time: bool = field(default=False, kw_only=True)
+    averaged: Mapping[str, AveragedObjective] = field(default_factory=dict, kw_only=True)
+    weigh: Callable[[int], float] = field(default=lambda batch: 1.0, kw_only=True)
 
     @property
     def task(self) -> Task:
@@ -119,6 +137,21 @@ class Training:
         self.samples, self.clock = 0, time.perf_counter()
         self.times.restart()
 
+    def loss_of(self, optimizer: ObjectiveOptimizer) -> Loss:
+        """What computes an objective's terms."""
+        averaged = self.averaged.get(optimizer.objective.name)
+        return optimizer.objective.loss if averaged is None else averaged.loss
+
+    def apart(self, optimizer: ObjectiveOptimizer) -> AbstractContextManager[None]:
+        """Within it an objective's gradients are not yet averaged with those of other processes."""
+        averaged = self.averaged.get(optimizer.objective.name)
+        return nullcontext() if averaged is None else averaged.apart()
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """Of gradients in fp16."""
+        return self.snapshot.scaler
+
     def note(self, optimizer: ObjectiveOptimizer, terms: Mapping[str, Tensor], index: Tensor) -> None:
         """Keep an objective's losses on a batch of samples, whose index stays on the CPU."""
         self.losses.add(terms, step=self.at.step + 1, index=index, prefix=self.loss_prefix(optimizer))
@@ -136,6 +169,7 @@ class Training:
         if every is not None and self.at.step % every == 0:
             self.keep(checkpoint_name(self.at.step))
         self.stop_if_asked()
+        self.look_at_the_clock()
 
     def log(self, bar: ProgressTask | None = None) -> None:
         """A row of what was learnt since the last one."""
@@ -149,20 +183,39 @@ class Training:
         if warning := self.times.warning():
             self.progress.say(warning)
         values |= self._rates()
-        values["samples_per_s"] = self.samples / (time.perf_counter() - self.clock)
+        values["samples_per_s"] = self.processes.count * self.samples / (time.perf_counter() - self.clock)
+        values |= {f"time_share/{stage}": share for stage, share in shares.items()}
+        if self.device.type == "cuda":
+            values["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
+        if self.recipe.run.on_non_finite == "skip":
+            values["skipped_steps"] = self.setbacks.skipped
         self.folder.append({"step": self.at.step, "epoch": self.at.epoch + 1, "split": "train", **values})
         self.observers.notify("step_end", self.at.step, values)
         self.losses.interval = Mean()
         self.samples, self.clock = 0, time.perf_counter()
 
     def stop_if_asked(self) -> None:
-        """Write a checkpoint and raise `Interrupted` after a signal."""
-        if self.stop.received is None:
+        """Write a checkpoint and raise `Interrupted` after a signal to any of the processes."""
+        if not self.processes.any(self.stop.received is not None):
             return
         self.keep(checkpoint_name(self.at.step))
         raise self.stop.interrupted(
             f"after step {self.at.step}; checkpoint written", f"zoo run --resume {self.folder.path} goes on"
         )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is an epoch to train."""
+        return self.at.epoch < self.epochs and not self.monitor.should_stop and not self.out_of_time
+
+    def look_at_the_clock(self) -> None:
+        """Once `run.max_time` is over, keep the state, from which the run can go on."""
+        if self.ends is None or not self.processes.any(time.perf_counter() >= self.ends):
+            return
+        self.log()
+        self.keep(checkpoint_name(self.at.step))
+        self.out_of_time = True
+        self.progress.say(f"time is up after step {self.at.step} (run.max_time); zoo run --resume would go on")
 
     def epoch_end(self) -> None:
         """Validate, see whether it is the best, let schedules know, and keep the state."""
@@ -190,9 +243,11 @@ class Training:
         """Write a checkpoint of the present state, unless it is written already."""
         if self.saved is not None:
             return
-        tensors, record = self.snapshot.take()
+        tensors, record = self.snapshot.take()  # all processes together: losses are read
         record |= {"metrics_bytes": self.folder.metrics_bytes(), "best": self.best}
-        self.checkpoints.save(name, tensors, record, self.best)
+        if self.processes.main:
+            best = [checkpoint_name(step, epoch_end=True) for step in self.monitor.best_steps]
+            self.checkpoints.save(name, tensors, record, best)
         self.saved = name
 
     def take_best(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from zoo.runner.device import backward_kernels
+from zoo.runner.precision import backward_kernels
 from zoo.testing.network import seeded, tensors
 
 LIMITS = ("export", "compile", "bf16", "channels_last", "batch1")

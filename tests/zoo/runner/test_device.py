@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.runner.device import autocast, backward_kernels, choose_device, place, uses_bf16
+from zoo.runner.device import choose_device, place
 from zoo.runner.seeds import mixed_seed, seed_everything
 from zoo_registry.errors import RunError
 
@@ -29,30 +29,6 @@ def test_what_is_no_device_is_refused():
 def test_a_gpu_that_is_not_there_is_refused():
     with pytest.raises(RunError, match="there is no cuda:99 on this machine"):
         choose_device("cuda:99")
-
-
-def test_auto_precision_is_full_on_a_cpu():
-    cpu = torch.device("cpu")
-    assert [uses_bf16(cpu, precision) for precision in ("auto", "fp32", "bf16")] == [False, False, True]
-
-
-def test_gradients_in_bfloat16_do_not_hold_what_lay_in_memory():
-    """Of 64 channels oneDNN gave NaN here ten times of ten on a processor with AVX512-BF16."""
-    cpu = torch.device("cpu")
-    torch.manual_seed(0)
-    convolution, clip = nn.Conv3d(64, 128, (3, 1, 1), padding=(1, 0, 0), bias=False), torch.randn(2, 64, 2, 8, 8)
-    convolution(clip).square().mean().backward()
-    exact = convolution.weight.grad
-    for _ in range(5):
-        convolution.zero_grad()
-        with autocast(cpu, "bf16"):
-            answer = convolution(clip)
-        del_soon = [torch.full((size,), float("nan")) for size in (100, 1000, 10_000, 100_000) for _ in range(3)]
-        del del_soon
-        with backward_kernels(cpu, "bf16"):
-            answer.float().square().mean().backward()
-        assert torch.allclose(convolution.weight.grad, exact, rtol=0.05, atol=0.02 * float(exact.abs().max()))
-    assert torch.backends.mkldnn.enabled
 
 
 def test_modules_outside_the_state_move_too():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from zoo.runner.time_shares import TimeShares, in_words
+from zoo.runner.time_shares import STAGES, TimeShares, in_words
 
 
 class Clock:
@@ -27,7 +27,9 @@ def run(clock: Clock, loader: SimpleNamespace, shares: TimeShares, steps: int, *
         for stage in ("copy", "augment"):
             with shares.measure(stage):
                 clock.now += seconds.get(stage, 0)
-        clock.now += seconds.get("model", 0)
+        for stage in ("forward", "backward", "step"):
+            with shares.measure(stage):
+                clock.now += seconds.get(stage, 0)
 
 
 @pytest.fixture
@@ -43,10 +45,25 @@ def loader() -> SimpleNamespace:
 def test_waiting_is_shared_out_by_what_the_workers_did(clock: Clock, loader: SimpleNamespace) -> None:
     shares = TimeShares(loader, clock)
     # Of 10 s a step waits 6; its workers decoded three times as long as they augmented.
-    run(clock, loader, shares, 4, wait=6, decoding=9, augmenting=3, copy=0.5, augment=1.5, model=2)
-    assert shares.read() == pytest.approx({"decode": 0.45, "augment": 0.30, "copy": 0.05, "model": 0.20})
-    assert in_words({"decode": 0.45, "augment": 0.3, "copy": 0.05, "model": 0.2}) == (
-        "decode 45 % · augment 30 % · copy 5 % · model 20 %"
+    run(
+        clock,
+        loader,
+        shares,
+        4,
+        wait=6,
+        decoding=9,
+        augmenting=3,
+        copy=0.5,
+        augment=1.5,
+        forward=1,
+        backward=0.5,
+        step=0.5,
+    )
+    assert shares.read() == pytest.approx(
+        {"decode": 0.45, "augment": 0.30, "copy": 0.05, "forward": 0.10, "backward": 0.05, "step": 0.05}
+    )
+    assert in_words({"decode": 0.45, "augment": 0.3, "copy": 0.05, "forward": 0.2}) == (
+        "decode 45 % · augment 30 % · copy 5 % · forward 20 %"
     )
 
 
@@ -58,17 +75,17 @@ def test_a_reading_begins_anew_and_what_lay_before_a_restart_does_not_count(
     shares.read()
     clock.now += 1000  # validation
     shares.restart()
-    run(clock, loader, shares, 2, model=1)
-    assert shares.read()["model"] == 1.0
+    run(clock, loader, shares, 2, forward=1)
+    assert shares.read()["forward"] == 1.0
 
 
 @pytest.mark.parametrize(
     ("seconds", "names", "helps"),
     [
-        ({"wait": 8, "decoding": 8, "model": 2}, "decode 80 %", "a smaller data.clip.resize"),
-        ({"wait": 8, "decoding": 1, "augmenting": 7, "model": 2}, "augment 70 %", "where: device"),
-        ({"augment": 8, "model": 2}, "augment 80 %", "where: worker"),
-        ({"copy": 8, "model": 2}, "copy 80 %", "run.batch"),
+        ({"wait": 8, "decoding": 8, "forward": 2}, "decode 80 %", "a smaller data.clip.resize"),
+        ({"wait": 8, "decoding": 1, "augmenting": 7, "forward": 2}, "augment 70 %", "where: device"),
+        ({"augment": 8, "forward": 2}, "augment 80 %", "where: worker"),
+        ({"copy": 8, "forward": 2}, "copy 80 %", "run.batch"),
     ],
 )
 def test_a_model_that_waits_is_told_of_once(
@@ -88,7 +105,8 @@ def test_a_model_that_waits_is_told_of_once(
 
 
 @pytest.mark.parametrize(
-    ("steps", "seconds"), [(1, {"wait": 8, "decoding": 8, "model": 2}), (9, {"wait": 4, "decoding": 4, "model": 6})]
+    ("steps", "seconds"),
+    [(1, {"wait": 8, "decoding": 8, "forward": 2}), (9, {"wait": 4, "decoding": 4, "forward": 4, "backward": 2})],
 )
 def test_a_short_wait_or_a_busy_model_is_not_worth_a_word(
     clock: Clock, loader: SimpleNamespace, steps: int, seconds: dict
@@ -101,5 +119,6 @@ def test_a_short_wait_or_a_busy_model_is_not_worth_a_word(
 
 def test_a_loader_that_says_nothing_is_no_reason_to_fail(clock: Clock) -> None:
     shares = TimeShares(object(), clock)
-    clock.now += 1
-    assert shares.read() == {"decode": 0.0, "augment": 0.0, "copy": 0.0, "model": 1.0}
+    with shares.measure("forward"):
+        clock.now += 1
+    assert shares.read() == dict.fromkeys(STAGES, 0.0) | {"forward": 1.0}

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tests.zoo.runner.in_memory import BrightOrDark, recipe, train
+from zoo.recipe.schema import CompileSlot
+from zoo.runner.compilation import compiled
+from zoo_registry.errors import RunError
+
+SGD = {"name": "sgd", "params": {"lr": 0.1, "momentum": 0.9}}
+
+
+def compiled_parts(network: nn.Module) -> list[str]:
+    return [name for name, part in network.named_modules() if part._compiled_call_impl is not None]
+
+
+@pytest.mark.parametrize(
+    ("regions", "equal", "expected"),
+    [
+        ("auto", 4, ["0", "1", "2", "3", "4"]),
+        ("auto", 3, [""]),
+        ("layers", 3, ["0", "1", "2", "3"]),
+        ("whole", 4, [""]),
+    ],
+)
+def test_equal_layers_are_compiled_one_by_one(regions, equal, expected):
+    network = nn.Sequential(*(nn.Linear(4, 4) for _ in range(equal)), nn.Linear(4, 2))
+    with compiled(network, CompileSlot(regions=regions)):
+        assert compiled_parts(network) == expected
+    assert compiled_parts(network) == []
+
+
+def test_compiled_training_gives_the_weights_of_eager_training(tmp_path):
+    eager, quick = BrightOrDark(dropout=0.0), BrightOrDark(dropout=0.0)
+    train(tmp_path / "eager", eager, recipe(SGD))
+    train(tmp_path / "quick", quick, recipe(SGD, compile=True))
+    for name, value in eager.state.state_dict().items():
+        assert torch.allclose(value, quick.state.state_dict()[name], atol=1e-5), name
+    assert compiled_parts(quick.state) == []
+
+
+def test_a_machine_without_a_compiler_is_told_how_to_go_on(tmp_path, monkeypatch):
+    import torch._inductor.config as config
+
+    monkeypatch.setattr(config.cpp, "cxx", (None, "no-such-compiler"))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    with pytest.raises(RunError, match=r"torch\.compile failed") as caught:
+        train(tmp_path, BrightOrDark(), recipe(SGD, compile=True))
+    assert "run.compile: false" in str(caught.value)

@@ -1,0 +1,65 @@
+"""`torch.compile` on a network, whole or layer by layer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch.nn import Module
+
+from zoo.recipe.schema import CompileSlot
+from zoo.runner.network_stages import parts_of, stages_of
+from zoo_registry.errors import RunError
+
+FROM_EQUAL_LAYERS = 4
+"""So many equal layers are compiled faster one by one: the second of them is taken from torch's cache."""
+
+
+@contextmanager
+def compiled(network: Module, slot: CompileSlot | None) -> Iterator[None]:
+    """Within it the network is called through kernels that torch compiled for it; afterwards as it was built.
+
+    Args:
+        network: what is called; its state dict stays as it is.
+        slot: how; None for not at all.
+
+    Raises:
+        RunError: torch cannot compile it.
+    """
+    if slot is None:
+        yield
+        return
+    import torch
+
+    regions = _regions(network, slot)
+    for region in regions:
+        region.compile(mode=None if slot.mode == "default" else slot.mode)
+    try:
+        yield
+    except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
+        said = " ".join(str(error).split())
+        raise RunError(f"torch.compile failed: {said[:300]}", hint="write run.compile: false") from error
+    finally:
+        for region in regions:
+            region._compiled_call_impl = None  # what Module.compile set
+
+
+def _regions(network: Module, slot: CompileSlot) -> list[Module]:
+    """The modules that are compiled each by itself."""
+    layers = [
+        part for stage in stages_of(network) for part in parts_of(network, stage.layers) if isinstance(part, Module)
+    ]
+    equal = Counter(map(_structure, layers))
+    by_layer = slot.regions == "layers" or (
+        slot.regions == "auto" and bool(equal) and max(equal.values()) >= FROM_EQUAL_LAYERS
+    )
+    return layers if by_layer else [network]
+
+
+def _structure(module: Module) -> tuple[object, ...]:
+    """What equal layers have in common: their types and shapes."""
+    return (
+        tuple(type(part) for part in module.modules()),
+        tuple((name, tuple(value.shape)) for name, value in module.state_dict().items()),
+    )

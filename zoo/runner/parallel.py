@@ -1,0 +1,58 @@
+"""An objective that several processes minimise together.
+
+Each wraps the objective, not the model: the loss may call parts of the model in any order, and as often as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.parallel import DistributedDataParallel
+
+from zoo.runner.optim import ObjectiveOptimizer
+from zoo_registry.protocols import Batch, Objective
+
+Loss = Callable[[Batch, dict[str, Any]], Mapping[str, Tensor]]
+
+
+class _LossModule(Module):
+    """A module whose forward is an objective's loss, and whose parameters are those of the task."""
+
+    def __init__(self, objective: Objective, state: Module) -> None:
+        super().__init__()
+        self.state = state
+        self._loss = (objective.loss,)  # in a tuple, so that a loss that is a module is not registered
+
+    def forward(self, batch: Batch, shared: dict[str, Any]) -> Mapping[str, Tensor]:
+        return self._loss[0](batch, shared)
+
+
+class AveragedObjective:
+    """An objective whose gradients are the mean over all processes (DistributedDataParallel).
+
+    Args:
+        optimizer: of the objective; only what it changes is averaged.
+        state: the task's.
+    """
+
+    def __init__(self, optimizer: ObjectiveOptimizer, state: Module) -> None:
+        module = _LossModule(optimizer.objective, state)
+        mine = {id(parameter) for parameter in optimizer.parameters}
+        others = [name for name, parameter in module.named_parameters() if id(parameter) not in mine]
+        leave_out: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        leave_out(module, others)
+        # Without device_ids nothing is copied: what a loss leaves in `shared` must reach the next objective.
+        self._parallel = DistributedDataParallel(module, find_unused_parameters=True, gradient_as_bucket_view=True)
+
+    def loss(self, batch: Batch, shared: dict[str, Any]) -> Mapping[str, Tensor]:
+        """The objective's terms of a batch; the backward pass that follows averages gradients."""
+        terms: Mapping[str, Tensor] = self._parallel(batch, shared)
+        return terms
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Within it gradients only add up in this process."""
+        return self._parallel.no_sync()
