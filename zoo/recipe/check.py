@@ -9,11 +9,13 @@ from typing import Any
 from zoo.build.check import param_faults
 from zoo.build.values import At
 from zoo.recipe.augment_order import augment_order_problems
+from zoo.recipe.average import average_checks
 from zoo.recipe.clip import clip_problems
+from zoo.recipe.closed import Check
 from zoo.recipe.components import components
 from zoo.recipe.files import stray_files
 from zoo.recipe.loaded import LoadedRecipe
-from zoo.recipe.optim import Check, optim_checks
+from zoo.recipe.optim import optim_checks
 from zoo_registry.catalog import Catalog, catalog
 from zoo_registry.errors import HubError, Location, Problem
 
@@ -75,7 +77,7 @@ def parameter_problems(data: Mapping[str, Any], nulls: Collection[At], where: Wh
     problems = []
     parts: list[tuple[At, Check, Mapping[str, Any]]] = [
         *((at, partial(param_faults, listed), params) for at, listed, params in components(data, index)),
-        *((at, check, params) for at, _, params, check in optim_checks(data)),
+        *((at, check, params) for at, _, params, check in (*optim_checks(data), *average_checks(data))),
     ]
     for at, check, params in parts:
         way = (*at, "params")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pkgutil import resolve_name
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.build.check import argument_faults
 from zoo.build.foreign_signature import read_foreign_signature
-from zoo.build.signature import Parameter, Signature, plain_default, read_signature
-from zoo.build.signature_cache import cached_signature, released_signature
+from zoo.build.signature import Parameter, Signature, plain_default
+from zoo.build.signature_cache import released_signature
 from zoo.build.values import At, Fault
+from zoo.recipe.closed import Check, closed_parameters
 from zoo.recipe.optimizers import TIMM
 from zoo.recipe.schema import RunSlot
 from zoo.recipe.slots import OPTIMIZERS, SCHEDULES, closed_set
@@ -30,8 +31,6 @@ OF_ALL_GROUPS = ("foreach", "fused", "maximize")
 
 MOST_STEPS = 2**40
 """More than a run has: how many there will be is known only with the data."""
-
-Check = Callable[[Mapping[str, Any], At, "Catalog"], list[Fault]]
 
 NOT_NEGATIVE = ("lr", "eps", "weight_decay", "momentum")
 """Numbers that every optimiser of torch refuses below 0, which its annotations do not say."""
@@ -112,8 +111,7 @@ def schedule_faults(
     if name not in SCHEDULES:
         return []
     string = SCHEDULES[name]
-    signed = cached_signature(string, "", lambda: read_signature(resolve_name(string), string)).parameters
-    found = list(argument_faults(f"schedule {name!r}", signed, params, at, index))
+    found = list(argument_faults(f"schedule {name!r}", closed_parameters(string), params, at, index))
     if found or not isinstance(epochs, int) or epochs < 1:
         return found
     try:
@@ -127,7 +125,7 @@ def optimizer_parameters(name: str) -> tuple[Parameter, ...]:
     """What an optimiser takes; imports torch only for what is not in the cache."""
     string = OPTIMIZERS[name]
     if string.startswith("zoo."):
-        return cached_signature(string, "", lambda: read_signature(resolve_name(string), string)).parameters
+        return closed_parameters(string)
     distribution, read = ("timm", _read_timm) if string.startswith(TIMM) else ("torch", _read_torch)
     return tuple(map(_bounded, released_signature(string, distribution, lambda: read(string)).parameters))
 

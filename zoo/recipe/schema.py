@@ -233,6 +233,13 @@ class OptimSlot(Component):
 NamedOptim = Annotated[OptimSlot, BeforeValidator(_by_name, json_schema_input_type=str | OptimSlot)]
 
 
+class AverageSlot(Component):
+    """An average of the weights, which is judged and becomes the result: ema (moving) or swa (of the last epochs)."""
+
+
+NamedAverage = Annotated[AverageSlot, BeforeValidator(_by_name, json_schema_input_type=str | AverageSlot)]
+
+
 class EarlyStopSlot(Slot):
     """Stop when the monitored metric no longer improves."""
 
@@ -318,6 +325,10 @@ class RunSlot(Slot):
     """Less memory for more time: keep what enters each layer, and compute the rest again in the backward pass."""
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     """Longest gradient norm per objective."""
+    clip_grad_value: Annotated[float, Field(gt=0)] | None = None
+    """Largest absolute value of a number in a gradient; before clip_grad_norm where both are set."""
+    average: NamedAverage | None = None
+    """Evaluate, and end with, an average of the weights instead of the last ones."""
     early_stop: EarlyStopSlot | None = None
     """Stop when the monitored metric no longer improves."""
     checkpoint: CheckpointSlot = CheckpointSlot()

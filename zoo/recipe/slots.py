@@ -41,11 +41,18 @@ SCHEDULES = {
 }
 """Schedules of the learning rate, by the name that a recipe writes."""
 
+AVERAGES = {
+    "ema": "zoo.runner.averaging:ExponentialAverage",
+    "swa": "zoo.runner.averaging:StochasticAverage",
+}
+"""Averages of the weights, by the name that a recipe writes."""
+
 CLOSED: dict[tuple[str, ...], tuple[str, Mapping[str, str]]] = {
     ("optim",): ("optimiser", OPTIMIZERS),
     ("optim", "schedule"): ("schedule", SCHEDULES),
     ("optim", "per_objective", ANY): ("optimiser", OPTIMIZERS),
     ("optim", "per_objective", ANY, "schedule"): ("schedule", SCHEDULES),
+    ("run", "average"): ("average", AVERAGES),
 }
 """What a name means in the slots whose names are closed sets, and the import string of each name."""
 

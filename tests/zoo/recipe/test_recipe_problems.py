@@ -261,6 +261,17 @@ def test_a_schedule_that_ends_after_the_run_is_found_with_the_place_where_it_is_
     assert complain("starter", [schedule, "run.epochs=0"]) == []
 
 
+def test_an_average_may_be_named_alone_and_is_checked(complain: Complain) -> None:
+    assert complain("starter", ["run.average=ema"]) == []
+    assert complain("starter", ["run.average={name: emma}"]) == [
+        "--set run.average={name: emma}: no average is called 'emma'\n  did you mean 'ema'?"
+    ]
+    assert complain("starter", ["run.average={name: ema, params: {decay: 1}}"]) == [
+        "--set run.average={name: ema, params: {decay: 1}}: run.average.params.decay: expected a number of at least 0 "
+        "and below 1, found 1"
+    ]
+
+
 def test_an_early_stop_wants_something_to_watch(complain: Complain) -> None:
     early_stop = "run.early_stop={patience: 2}"
     (said,) = complain("starter", [early_stop])
