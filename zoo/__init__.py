@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.listing import list_models
     from zoo.model import ZooModel, load
     from zoo.runner.stages import RunResult, run
+    from zoo.streaming import stream
 
 __all__ = [
     "ClipSpec",
@@ -37,6 +38,7 @@ __all__ = [
     "read_clip",
     "run",
     "scenes",
+    "stream",
     "windows",
 ]
 
@@ -53,6 +55,7 @@ _HOMES = {
     "read_clip": "zoo.data",
     "run": "zoo.runner.stages",
     "scenes": "zoo.data",
+    "stream": "zoo.streaming",
     "windows": "zoo.data",
 }
 

@@ -1,0 +1,147 @@
+"""Streams from real servers on loopback: lost and found again, stalled, endless."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import av
+import pytest
+
+import zoo
+from tests.zoo.data.films import write_numbered_film
+from tests.zoo.streaming.models import Watcher, model_of, numbers_seen
+from tests.zoo.streaming.servers import send_all, send_part, serving
+from zoo_registry.errors import UndecodableMedia
+
+
+@pytest.fixture
+def transport(tmp_path: Path) -> bytes:
+    """Two seconds of an MPEG transport stream of ten frames per second, numbered."""
+    film = write_numbered_film(tmp_path / "live.ts", 20, rate=10, options={"bf": "0", "g": "5"})
+    return film.read_bytes()
+
+
+def with_index_first(film: Path) -> Path:
+    """The same film as it is put on servers: what says where its frames are comes before them."""
+    target = film.with_name("index_first.mp4")
+    with av.open(str(film)) as source, av.open(str(target), "w", options={"movflags": "faststart"}) as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    return target
+
+
+def are_unbroken(numbers: list[int]) -> bool:
+    """Whether these are every second frame from the first one on."""
+    return numbers == list(range(numbers[0], numbers[0] + 8, 2))
+
+
+def test_a_stream_that_is_dropped_is_found_again(transport: bytes) -> None:
+    """The first connection breaks in the middle; no window shows frames of both."""
+    said: list[str] = []
+    network = Watcher()
+
+    def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
+        if number < 2:
+            send_all(handler, transport if number else transport[: len(transport) // 2])
+        else:
+            handler.send_error(404)
+
+    with serving(answer) as address, pytest.raises(UndecodableMedia, match="did not come back in 2 tries"):  # noqa: PT012
+        live = zoo.stream(
+            model_of(network), address, stride=1, drop="none", reconnect=2, back_off=0.05, say=said.append
+        )
+        list(live)
+    assert live.summary.reconnects == 1
+    assert [text for text in said if "the connection broke off; trying again in 0.05 s (1 of 2)" in text]
+    assert [text for text in said if "it is back" in text]
+    windows = numbers_seen(network)
+    assert all(are_unbroken(each) for each in windows)
+    assert windows[-14:] == [[start, start + 2, start + 4, start + 6] for start in range(14)]
+
+
+def test_a_film_on_a_server_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    film = write_numbered_film(tmp_path / "film.mp4", 25, rate=10, size=(256, 256), options={"g": "5"})
+    content, network, said = with_index_first(film).read_bytes(), Watcher(), list[str]()
+
+    def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
+        send_part(handler, content, most=len(content) * 3 // 4 if number == 0 else None)
+
+    with serving(answer) as address:
+        live = zoo.stream(
+            model_of(network), address, stride=1, drop="none", real_time=False, back_off=0.05, say=said.append
+        )
+        answers = list(live)
+    assert live.summary.reconnects == 1, said
+    assert answers[-1].end == pytest.approx(2.5)
+    windows = numbers_seen(network)
+    assert windows[0] == [0, 2, 4, 6]
+    assert windows[-1] == [18, 20, 22, 24]
+    assert all(are_unbroken(each) for each in windows)
+
+
+def test_a_server_that_stalls_is_given_up_in_time() -> None:
+    released = threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        released.wait(20)
+
+    with serving(answer) as address:
+        with pytest.raises(UndecodableMedia, match="it does not answer in time"):
+            zoo.stream(model_of(Watcher()), address, timeout=0.3)
+        released.set()
+
+
+def test_a_server_that_stalls_in_the_middle_is_tried_again(transport: bytes) -> None:
+    released = threading.Event()
+    said: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
+        send_all(handler, transport)
+        handler.wfile.flush()
+        if number == 0:
+            released.wait(20)
+
+    with serving(answer) as address:
+        with zoo.stream(
+            model_of(Watcher()),
+            address,
+            timeout=0.5,
+            reconnect=1,
+            back_off=0.05,
+            say=said.append,
+            drop="none",
+            stride=1,
+        ) as live:
+            for _ in live:
+                if live.summary.reconnects:
+                    break
+        released.set()
+    assert [text for text in said if "it does not answer in time; trying again" in text]
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("http://127.0.0.1:1/x", "connection refused"),
+        ("rtsp://127.0.0.1:1/x", "connection refused"),
+        ("http://no-such-host.invalid/x", "it cannot be reached"),
+    ],
+)
+def test_an_address_that_nobody_answers_is_said_at_once(address: str, reason: str) -> None:
+    with pytest.raises(UndecodableMedia, match=reason):
+        zoo.stream(model_of(Watcher()), address, timeout=2)
+
+
+def test_a_page_is_no_film() -> None:
+    with (
+        serving(lambda handler, _: send_part(handler, b"<html>hello</html>" * 100)) as address,
+        pytest.raises(UndecodableMedia, match="what it sends cannot be played"),
+    ):
+        zoo.stream(model_of(Watcher()), address)

@@ -1,0 +1,294 @@
+"""The thread that reads a source: keeps time, scales each wanted frame once, and makes windows of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from zoo.data.clips.views import View, placement_of
+from zoo.data.decode.conversion import rgb_picture, seen_through
+from zoo.data.decode.film import undecodable
+from zoo.data.decode.orientation import Orientation
+from zoo.streaming.plan import Plan, Wanted
+from zoo.streaming.source import Clock, Lost, Opened, Source, opened
+from zoo.streaming.windows import Window, WindowQueue
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from torch import Tensor
+
+    from zoo.data.clips.placement import Placement
+    from zoo_registry.entries import ClipSpec
+
+Say = Callable[[str], None]
+Show = Callable[[float, "VideoFrame"], None]
+
+LONGEST_BACK_OFF = 30.0
+"""Seconds between two tries to reach a lost source, at most."""
+
+
+class Feed(threading.Thread):
+    """Reads a source until it ends, is lost for good, or `stop` is called.
+
+    Args:
+        source: what to read.
+        wanted: what the model wants to see; `turn_to` changes it.
+        queue: where windows go; it is closed at the end.
+        real_time: wait until a frame of a film is due; else read as fast as windows are taken.
+        seconds: how much of the stream to read; None for all.
+        timeout: seconds to wait for a server or camera.
+        reconnect: how often in a row to try to reach a lost source again.
+        back_off: seconds before the first of these tries; each waits twice as long as the one before.
+        show: called with every frame and its time, in this thread.
+        say: called with what a person should know, in this thread.
+
+    Attributes:
+        ready: set when the first frame was decoded, or there is none.
+        error: what ended the reading, None where it is well.
+        frames: how many were decoded.
+        reconnects: how often a lost source came back.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        wanted: Wanted,
+        queue: WindowQueue,
+        *,
+        real_time: bool,
+        seconds: float | None,
+        timeout: float,
+        reconnect: int,
+        back_off: float,
+        show: Show | None,
+        say: Say,
+    ) -> None:
+        super().__init__(name=f"feed {source.text}", daemon=True)
+        self.ready = threading.Event()
+        self.error: BaseException | None = None
+        self.frames = 0
+        self.reconnects = 0
+        self.plan: Plan | None = None
+        self._source, self._wanted, self._queue = source, wanted, queue
+        self._real_time, self._seconds, self._timeout = real_time, seconds, timeout
+        self._reconnect, self._back_off = reconnect, back_off
+        self._show, self._say = show, say
+        self._stopping = threading.Event()
+        self._clock = Clock()
+        self._now = 0.0  # seconds of the stream
+        self._zero: float | None = None  # when its first frame was due, by our clock
+        self._arrived = 0.0
+        self._paced = False
+        self._cutter: _Cutter | None = None
+        self._said: Wanted | None = None
+
+    def turn_to(self, wanted: Wanted) -> None:
+        """Make other windows from the next frame on."""
+        self._wanted = wanted
+
+    def stop(self) -> None:
+        """Ask the thread to end; it does after what it is waiting for, at the latest after `timeout`."""
+        self._stopping.set()
+        self._queue.close()
+
+    def run(self) -> None:
+        """See the class."""
+        try:
+            self._read_on()
+        except BaseException as error:  # for the thread that answers, whatever it is
+            self.error = error
+        finally:
+            self._queue.close()
+            self.ready.set()
+
+    def _read_on(self) -> None:
+        """Read, and try again when the source is lost."""
+        tries, wait = 0, self._back_off
+        while not self._over:
+            before = self.frames
+            try:
+                self._read_once()
+                return
+            except Lost as loss:
+                if self._over:
+                    return
+                if self.frames > before:
+                    tries, wait = 0, self._back_off
+                if not self.frames or tries >= self._reconnect:
+                    after = f", and did not come back in {tries} tries" if tries else ""
+                    hint = "look whether it is on, and what its address is" if not self.frames else None
+                    raise undecodable(self._source.text, f"{loss}{after}", hint=hint) from loss
+                tries += 1
+                self._say(f"{self._source.text}: {loss}; trying again in {wait:g} s ({tries} of {self._reconnect})")
+                self._stopping.wait(wait)
+                wait = min(2 * wait, LONGEST_BACK_OFF)
+
+    def _read_once(self) -> None:
+        """Read a source from when it is opened to its end.
+
+        Raises:
+            Lost: that was not its end.
+        """
+        with opened(self._source, timeout=self._timeout, start=self._now) as source:
+            self._begin(source)
+            for number, moment in enumerate(source.frames):
+                self._arrived = time.monotonic()
+                if number == 0 and self.frames:
+                    self.reconnects += 1
+                    self._say(f"{self._source.text}: it is back")
+                now = self._time_of(source, moment.time)
+                self._take(now, moment.frame, moment.until or now + 1 / source.rate)
+                if self._over:
+                    return
+                self.ready.set()
+        if not self.frames:
+            raise undecodable(self._source.text, "not one frame of it could be decoded")
+        if self._source.kind != "file" and source.seconds is None:
+            raise Lost("it ended")
+        if self._cutter is not None and not self._over:
+            for slot in self._cutter.rest():
+                self._hand_on(slot, self._cutter)
+
+    def _begin(self, source: Opened) -> None:
+        self._paced = self._real_time and source.paced
+        self._rate = source.rate
+        self._zero = None
+        self._clock.lose()
+        self._cutter = None
+
+    def _time_of(self, source: Opened, own: float | None) -> float:
+        """Seconds of the stream; a break in them begins a new run of windows."""
+        if source.seconds is not None and own is not None:
+            now = own
+        else:
+            now, continuous = self._clock.read(own, self._arrived)
+            if not continuous:
+                self._cutter = None
+        if self._zero is None:
+            self._zero = self._arrived - now
+        return now
+
+    def _take(self, now: float, frame: VideoFrame, until: float) -> None:
+        self.frames += 1
+        self._now = now
+        cutter = self._cutter = self._cutter_at(now)
+        for slot in cutter.until(now):
+            self._hand_on(slot, cutter)
+        self._wait_until(now)
+        if self._show is not None and not self._over:
+            self._show(now, frame)
+        cutter.display(frame)
+        for slot in cutter.until(until):
+            if self._over:
+                return
+            self._wait_until(slot / cutter.plan.rate)
+            self._hand_on(slot, cutter)
+
+    def _cutter_at(self, now: float) -> _Cutter:
+        """What cuts the stream into the windows that are wanted; a new one where frames have to look different."""
+        wanted, cutter = self._wanted, self._cutter
+        if cutter is not None and cutter.plan.wanted is wanted:
+            return cutter
+        self.plan = Plan.of(wanted, self._rate)
+        if wanted is not self._said:
+            self._said = wanted
+            self._say(str(self.plan))
+        if cutter is not None and cutter.plan.wanted.clip == wanted.clip:
+            cutter.slide_by(self.plan)
+            return cutter
+        return _Cutter(self._source.text, self.plan, now, run=self.frames)
+
+    def _hand_on(self, slot: int, cutter: _Cutter) -> None:
+        """Put the window that ends with a slot into the queue, if one does."""
+        due = self._due(max(slot / cutter.plan.rate, self._now)) if self._paced else self._arrived
+        if (window := cutter.window(slot, due)) is not None:
+            self._queue.put(window)
+
+    def _due(self, now: float) -> float:
+        return (self._zero or 0.0) + now
+
+    def _wait_until(self, now: float) -> None:
+        """Wait until a moment of the stream has come, where it is played in real time."""
+        if self._paced:
+            self._stopping.wait(max(0.0, self._due(now) - time.monotonic()))
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self._stopping.is_set() or (self._seconds is not None and self._now >= self._seconds)
+
+
+class _Cutter:
+    """Makes windows of one unbroken stretch of a stream. It keeps the frames that windows to come will show."""
+
+    def __init__(self, path: str, plan: Plan, begin: float, run: int) -> None:
+        self.plan = plan
+        self._path, self._run = path, run
+        self._next = self._first = plan.after(begin)
+        self._kept: dict[int, Tensor] = {}
+        self._shown: VideoFrame | None = None
+        self._made = 0
+        self._scale = _Scale(path, plan.wanted.clip)
+
+    def slide_by(self, plan: Plan) -> None:
+        """Make windows of the same frames at other distances; those that frames are missing for are left out."""
+        self.plan = plan
+        self._next = -(-self._next // plan.every) * plan.every
+
+    def until(self, now: float) -> list[int]:
+        """Slots that are looked at before a moment and not yet filled: what is on display fills them."""
+        if self._shown is None:
+            return []
+        slots = []
+        while self.plan.look(self._next) < now:
+            slots.append(self._next)
+            self._next += self.plan.every
+        return slots
+
+    def rest(self) -> list[int]:
+        """Slots of the first window that a film shorter than one leaves open; its last frame fills them."""
+        if self._made or self._shown is None:
+            return []
+        start = -(-self._first // self.plan.slide) * self.plan.slide
+        return self.until(self.plan.look(start + self.plan.span))
+
+    def display(self, frame: VideoFrame) -> None:
+        """From now on this frame is on display."""
+        self._shown = frame
+
+    def window(self, slot: int, due: float) -> Window | None:
+        """Fill a slot; the window that it completes, if there is one."""
+        assert self._shown is not None
+        self._kept[slot] = self._scale(self._shown)
+        for old in [kept for kept in self._kept if kept <= slot - self.plan.span]:
+            del self._kept[old]
+        slots = self.plan.ending_at(slot)
+        if not slots or not all(each in self._kept for each in slots):
+            return None
+        self._made += 1
+        frames = tuple(self._kept[each] for each in slots)
+        return Window(self.plan, self._run, tuple(slots), frames, self._scale.placement, *self.plan.seconds(slots), due)
+
+
+class _Scale:
+    """Frames as a clip shows them; they may change their size on the way."""
+
+    placement: Placement
+
+    def __init__(self, path: str, clip: ClipSpec) -> None:
+        self._path, self._clip = path, clip
+        self._last: tuple[VideoFrame, Tensor] | None = None
+
+    def __call__(self, frame: VideoFrame) -> Tensor:
+        """uint8 (3, 1, H, W); the same for the same frame."""
+        if self._last is not None and self._last[0] is frame:
+            return self._last[1]
+        orientation = Orientation.of(frame)
+        displayed = orientation.exchange(frame.height, frame.width)
+        self.placement = placement_of(self._clip, False, *displayed, View())
+        picture = rgb_picture(frame, orientation, self.placement.scaled, self._clip.interpolation)
+        frame_cthw = seen_through(self.placement, [picture])
+        self._last = frame, frame_cthw
+        return frame_cthw
