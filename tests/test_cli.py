@@ -12,7 +12,7 @@ from tests.test_main_job import zoo
 
 COMMANDS = [
     "run", "predict", "evaluate", "verify", "models", "show", "convert", "search", "pull", "push", "plugins", "recipes",
-    "diff", "check", "explain", "schema", "doctor",
+    "diff", "runs", "check", "explain", "schema", "doctor",
 ]  # fmt: skip
 
 

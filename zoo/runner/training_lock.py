@@ -41,6 +41,15 @@ def training_lock(folder: Path) -> Iterator[None]:
         own.unlink(missing_ok=True)
 
 
+def trainer(folder: Path) -> str | None:
+    """Who trains in a run's folder, in words; None if nobody does. Marks of other machines are believed."""
+    for mark in sorted(folder.glob(".training-*")):
+        found = _MARK.fullmatch(mark.name)
+        if found is not None and (found["host"] != socket.gethostname() or _is_running(int(found["pid"]))):
+            return f"process {found['pid']} on {found['host']}"
+    return None
+
+
 def _refuse_others(folder: Path, own: Path) -> None:
     for mark in sorted(folder.glob(".training-*")):
         found = _MARK.fullmatch(mark.name)
