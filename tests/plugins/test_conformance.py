@@ -21,6 +21,8 @@ from zoo.testing import (
     TaskConformance,
 )
 from zoo_plugins.basic.clip_generator import ClipGenerator
+from zoo_plugins.basic.cnn3d import CNN3D
+from zoo_registry import ClipSpec
 from zoo_registry.protocols import Batch
 
 
@@ -465,6 +467,50 @@ class TestGan(TaskConformance):
     def example(self) -> Batch:
         clip_bcthw = torch.rand(4, 3, 8, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
         return Batch({"clip_bcthw": clip_bcthw}, {}, torch.arange(4), torch.zeros(4, dtype=torch.int64))
+
+
+class TestMaskedAutoencoder(TestGan):
+    name = "tasks/masked_autoencoder"
+    params = {}
+
+    def network(self) -> nn.Module:
+        pytest.importorskip("transformers", reason="the extra videozoo[transformers] is not installed")
+        from zoo_plugins.transformers.videomae import videomae_pretraining
+
+        sizes = {"width": 16, "blocks": 1, "heads": 2, "mlp_width": 32}
+        decoder = {"decoder_width": 16, "decoder_blocks": 1, "decoder_heads": 2}
+        return videomae_pretraining(size="s", clip=ClipSpec(frames=8, size=32), **sizes, **decoder)
+
+    def example(self) -> Batch:
+        clip_bcthw = torch.rand(4, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
+        labels = {"label_b": torch.tensor([0, 1, 0, 1])}
+        return Batch({"clip_bcthw": clip_bcthw}, labels, torch.arange(4), torch.zeros(4, dtype=torch.int64))
+
+
+class TestContrastive(TestMaskedAutoencoder):
+    name = "tasks/contrastive"
+    params = {"queue": 4, "projection": 8}
+
+    def network(self) -> nn.Module:
+        return CNN3D(2)
+
+    def example(self) -> Batch:
+        batch = super().example()
+        return Batch(batch.inputs, batch.targets, torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]))
+
+    def build(self, **provided):
+        return super().build(**{**provided, "clip": ClipSpec(frames=8, size=32)})
+
+
+class TestSpeedPrediction(TestMaskedAutoencoder):
+    name = "tasks/speed_prediction"
+    params = {"speeds": [1, 2, 4]}
+
+    def network(self) -> nn.Module:
+        return CNN3D(2)
+
+    def build(self, **provided):
+        return super().build(**{**provided, "clip": ClipSpec(frames=8, size=32)})
 
 
 class TestFolder(ComponentConformance):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -86,18 +86,14 @@ def width_of_features(model: Module, clip_cthw: Sequence[int], task: str) -> int
     return width
 
 
-def hold_head(model: Module) -> None:
-    """Take gradients off what only the head has, which a task that looks at features does not train.
-
-    Distributed training would wait for gradients of it that never come.
-    """
-    for layer in model.stages()[-1].layers:  # type: ignore[operator]
-        for name in layer:
-            part = model
-            for step in name.split("."):
-                part = getattr(part, step)
-            if isinstance(part, Module | Parameter):
-                part.requires_grad_(False)
+def body_parameters(model: Module) -> list[Parameter]:
+    """What of a `StagedNetwork` takes gradients and comes before its head."""
+    of_head = [name for layer in model.stages()[-1].layers for name in layer]  # type: ignore[operator]
+    return [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not any(f"{name}.".startswith(f"{part}.") for part in of_head)
+    ]
 
 
 def learning(module: Module) -> list[Parameter]:
@@ -108,7 +104,3 @@ def learning(module: Module) -> list[Parameter]:
 def inputs_of(batch: Batch, names: Sequence[str]) -> list[Tensor]:
     """What the model takes of a batch, in its order."""
     return [batch.inputs[name] for name in names]
-
-
-Predictor = Callable[..., Any]
-"""What evaluation calls: the model, a compressed one, an exported file."""

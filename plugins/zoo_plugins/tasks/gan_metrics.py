@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import nan
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,6 +57,10 @@ class GanMetrics:
         """Take in what another has seen of the same split, such as another process; the other stays as it is."""
         self._features.merge(other._features)
         self._scores.merge(other._scores)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process, where it is merged: no networks."""
+        return {"_features": self._features, "_scores": self._scores}
 
     def reset(self) -> None:
         """Forget everything."""

@@ -61,10 +61,11 @@ def _videomae() -> list[Model]:
             finetuned("large", 0.853), _weights("mae_k400", "MCG-NJU/videomae-large", **non_commercial))),
     ]  # fmt: skip
     pretraining = [
-        ("b", "base", 94_210_944, (
+        ("s", "small", 24_029_376, 11.536, ()),
+        ("b", "base", 94_210_944, 35.440, (
             _weights("k400", "MCG-NJU/videomae-base", **non_commercial),
             _weights("ssv2", "MCG-NJU/videomae-base-ssv2", **non_commercial))),
-        ("l", "large", 342_996_992, (_weights("k400", "MCG-NJU/videomae-large", **non_commercial),)),
+        ("l", "large", 342_996_992, 142.636, (_weights("k400", "MCG-NJU/videomae-large", **non_commercial),)),
     ]  # fmt: skip
     return [
         *(
@@ -76,9 +77,9 @@ def _videomae() -> list[Model]:
         *(
             _model(f"videomae_{size}_pretraining", "videomae:videomae_pretraining", _VIDEOMAE_CLIP,
                    f"VideoMAE, {word}, with its decoder: sees a tenth of the patches and paints the others.",
-                   by_masking, fixed={"size": size}, parameters=parameters, weights=weights,
-                   task="masked_autoencoder", inputs=("clip_bcthw", "mask_bn"))
-            for size, word, parameters, weights in pretraining
+                   by_masking, fixed={"size": size}, parameters=parameters, gmacs=gmacs, weights=weights,
+                   task="masked_autoencoder")
+            for size, word, parameters, gmacs, weights in pretraining
         ),
     ]  # fmt: skip
 

@@ -79,11 +79,16 @@ class VideoMAEClassifier(StagedTransformer, VideoMAEForVideoClassification):
 class VideoMAEPretraining(StagedTransformer, VideoMAEForPreTraining):
     """`VideoMAEForPreTraining` with stages: sees a tenth of the patches and paints the others.
 
-    Its inputs are a clip and which patches are masked, as many in every sample.
+    Its inputs are a clip and which patches are masked, as many in every sample. Without the latter the same patches of
+    every clip are masked, those of `mask_1n`: what it is judged, drawn and counted with.
 
     Args:
         config: the library's.
-        masked: how many of the patches are masked.
+        masked: how many of the patches are masked, the same of every frame.
+
+    Attributes:
+        masked: likewise.
+        mask_1n: (1, N) bool, patches in the order T', H', W'.
     """
 
     patch = _PATCH
@@ -97,6 +102,7 @@ class VideoMAEPretraining(StagedTransformer, VideoMAEForPreTraining):
         self.grid = _for_clip(self.videomae, config)
         self.position_embeddings = _positions(self.grid, config.decoder_hidden_size)
         self.masked = masked
+        self.mask_1n = tubes(1, self.grid, masked, torch.Generator().manual_seed(0))
 
     @property
     def norm(self) -> str | None:  # type: ignore[override]
@@ -107,16 +113,18 @@ class VideoMAEPretraining(StagedTransformer, VideoMAEForPreTraining):
         """Clips (B, C, T, H, W) to all their tokens (B, N, C') with their positions."""
         return _embedded(self.videomae, clip_bcthw)
 
-    def forward_features(self, clip_bcthw: Tensor, mask_bn: Tensor) -> Tensor:  # type: ignore[override]
+    def forward_features(self, clip_bcthw: Tensor, mask_bn: Tensor | None = None) -> Tensor:
         """What the decoder gets: the encoded visible tokens, then a mask token for each masked one, with positions.
 
         Args:
             clip_bcthw: normalised clips (B, C, T, H, W).
-            mask_bn: (B, N) bool, True where a patch is masked; patches in the order T', H', W'.
+            mask_bn: (B, N) bool, True where a patch is masked; patches in the order T', H', W'. `mask_1n` by default.
 
         Returns:
             Tokens (B, N, D), the masked ones last.
         """
+        if mask_bn is None:
+            mask_bn = self.mask_1n.to(clip_bcthw.device).expand(len(clip_bcthw), -1)
         order_bn = mask_bn.byte().argsort(dim=1, stable=True)  # visible ones first, in their order
         visible_bv, masked_bm = order_bn.tensor_split([order_bn.shape[1] - self.masked], dim=1)
         tokens = self.through_blocks(_picked(self.embed(self.checked(clip_bcthw)), visible_bv))
@@ -129,13 +137,17 @@ class VideoMAEPretraining(StagedTransformer, VideoMAEForPreTraining):
         pixels_bmp: Tensor = self.decoder(features, self.masked).logits
         return pixels_bmp
 
-    def forward(self, clip_bcthw: Tensor, mask_bn: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, clip_bcthw: Tensor, mask_bn: Tensor | None = None) -> Tensor:
         """Clips and masks, see `forward_features`, to the pixels (B, M, 1536) of the masked patches."""
         return self.forward_head(self.forward_features(clip_bcthw, mask_bn))
 
     def forward_pyramid(self, clip_bcthw: Tensor, mask_bn: Tensor | None = None) -> list[Tensor]:
         """The encoder's maps (B, C', T', H', W') of the whole clip; a mask is not looked at."""
         return StagedTransformer.forward_pyramid(self, clip_bcthw)
+
+    def draw_mask(self, count: int, device: torch.device | str) -> Tensor:
+        """Tubes of masked patches (B, N), others in every sample, from torch's generator of the device."""
+        return tubes(count, self.grid, self.masked, device=device)
 
     def target(self, clip01_bcthw: Tensor, mask_bn: Tensor) -> Tensor:
         """What `forward` should say: the masked patches, each normalised by its own mean and deviation by channel.
@@ -147,18 +159,56 @@ class VideoMAEPretraining(StagedTransformer, VideoMAEForPreTraining):
         Returns:
             (B, M, 1536); along the last axis frames, rows, columns, then channels.
         """
-        batch = len(clip01_bcthw)
+        patches_bnpc = self._patches(clip01_bcthw)
+        mean, spread = _mean_and_spread(patches_bnpc)
+        return _masked(((patches_bnpc - mean) / spread).flatten(2), mask_bn, self.masked)
+
+    def painted(self, clip01_bcthw: Tensor, mask_bn: Tensor, pixels_bmp: Tensor | None = None) -> Tensor:
+        """The clips with what `forward` said in place of the masked patches, in their own mean and deviation.
+
+        Args:
+            clip01_bcthw: clips (B, C, T, H, W) in 0..1.
+            mask_bn: as for `forward_features`.
+            pixels_bmp: what `forward` said; grey when None.
+        """
+        patches_bnpc = self._patches(clip01_bcthw)
+        said_bnpc = torch.full_like(patches_bnpc, 0.5)
+        if pixels_bmp is not None:
+            mean, spread = _mean_and_spread(patches_bnpc)
+            said_bnpc[mask_bn] = pixels_bmp.to(patches_bnpc).flatten(0, 1).unflatten(1, (-1, patches_bnpc.shape[3]))
+            said_bnpc = said_bnpc * spread + mean
+        seen_bnpc = torch.where(mask_bn[:, :, None, None], said_bnpc, patches_bnpc)
+        blocks = seen_bnpc.unflatten(1, self.grid).unflatten(4, self.patch)  # B T' H' W' t h w C
+        return blocks.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+    def _patches(self, clip_bcthw: Tensor) -> Tensor:
+        """Clips as patches (B, N, P, C): in each frames, rows and columns, then channels."""
         steps = [size for pair in zip(self.grid, self.patch, strict=True) for size in pair]
-        patches = clip01_bcthw.unflatten(4, steps[4:]).unflatten(3, steps[2:4]).unflatten(2, steps[:2])
-        patches_bnpc = patches.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4, 6).flatten(1, 3)
-        spread = patches_bnpc.var(dim=2, keepdim=True).sqrt() + 1e-6
-        normalised = (patches_bnpc - patches_bnpc.mean(dim=2, keepdim=True)) / spread
-        return normalised.flatten(2)[mask_bn].reshape(batch, self.masked, -1)
+        patches = clip_bcthw.unflatten(4, steps[4:]).unflatten(3, steps[2:4]).unflatten(2, steps[:2])
+        return patches.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4, 6).flatten(1, 3)
 
     def completed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Nothing to add; says where positions are not those of the published weights."""
         _say_fixed_positions(self.grid)
         return state
+
+
+def tubes(
+    count: int,
+    grid: Grid,
+    masked: int,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Masks (B, N) that hide the same patches of every frame (Tong et al. 2022, section 3.3).
+
+    Example:
+        >>> tubes(2, (4, 3, 3), masked=4 * 7).unflatten(1, (4, 9))[:, 0].sum(1)
+        tensor([7, 7])
+    """
+    frames, height, width = grid
+    order_bn = torch.rand(count, height * width, generator=generator, device=device).argsort(dim=1)
+    return (order_bn < masked // frames).repeat(1, frames)
 
 
 def videomae(
@@ -209,6 +259,13 @@ def videomae_pretraining(
     in_channels: Annotated[int, Range(ge=1)] = 3,
     mask_ratio: Annotated[float, Range(gt=0, lt=1)] = 0.9,
     final_norm: bool = True,
+    width: Count = None,
+    blocks: Blocks = None,
+    heads: Count = None,
+    mlp_width: Count = None,
+    decoder_width: Count = None,
+    decoder_blocks: Blocks = None,
+    decoder_heads: Count = None,
 ) -> VideoMAEPretraining:
     """VideoMAE's encoder and decoder, to be trained without labels.
 
@@ -218,23 +275,40 @@ def videomae_pretraining(
         in_channels: of the clip.
         mask_ratio: share of a frame's patches that is masked, rounded down.
         final_norm: whether the encoder ends in a norm, as those of the published weights do.
+        width: of the tokens, where it is other than this size's.
+        blocks: likewise, how many.
+        heads: likewise, of every attention.
+        mlp_width: likewise, of the feed-forward layers.
+        decoder_width: likewise, of the decoder's tokens; its feed-forward layers have four times as many.
+        decoder_blocks: likewise, how many the decoder has.
+        decoder_heads: likewise, of every attention of the decoder.
 
     Returns:
-        A module from normalised clips (B, C, T, H, W) and masks (B, N) to the pixels (B, M, 1536) of the M masked of N
-        patches.
+        A module from normalised clips (B, C, T, H, W), and where wanted masks (B, N), to the pixels (B, M, 1536) of the
+        M masked of N patches.
 
     Raises:
         ParameterError: the clip cannot be cut into patches, or no patch of a frame is masked, or all are.
     """
     shape = clip_shape(f"videomae_{size}_pretraining", clip, _PUBLISHED, _PATCH)
-    frames, height, width = grid_of(shape, _PATCH)
-    of_frame = int(mask_ratio * height * width)
-    if not 0 < of_frame < height * width:
+    frames, rows, columns = grid_of(shape, _PATCH)
+    of_frame = int(mask_ratio * rows * columns)
+    if not 0 < of_frame < rows * columns:
         raise ParameterError(
-            f"a mask_ratio of {mask_ratio} masks {of_frame} of the {height * width} patches of a frame",
+            f"a mask_ratio of {mask_ratio} masks {of_frame} of the {rows * columns} patches of a frame",
             hint="some have to be masked and some seen: change mask_ratio, or take larger frames",
         )
-    config = configuration(size, shape, in_channels, use_mean_pooling=not final_norm)
+    decoder = {
+        "decoder_hidden_size": decoder_width,
+        "decoder_intermediate_size": decoder_width and 4 * decoder_width,
+        "decoder_num_hidden_layers": decoder_blocks,
+        "decoder_num_attention_heads": decoder_heads,
+    }
+    given = {name: value for name, value in decoder.items() if value is not None}
+    config = configuration(
+        size, shape, in_channels, use_mean_pooling=not final_norm,
+        **sizes(width, blocks, heads, mlp_width), **given,
+    )  # fmt: skip
     return VideoMAEPretraining(config, frames * of_frame)
 
 
@@ -290,6 +364,17 @@ def _embedded(encoder: VideoMAEModel, clip_bcthw: Tensor) -> Tensor:
 
 def _picked(tokens_bnc: Tensor, index_bm: Tensor) -> Tensor:
     return tokens_bnc.gather(1, index_bm[:, :, None].expand(-1, -1, tokens_bnc.shape[2]))
+
+
+def _mean_and_spread(patches_bnpc: Tensor) -> tuple[Tensor, Tensor]:
+    """Of every patch and channel, (B, N, 1, C) each; the second is never 0."""
+    return patches_bnpc.mean(dim=2, keepdim=True), patches_bnpc.var(dim=2, keepdim=True).sqrt() + 1e-6
+
+
+def _masked(rows_bnp: Tensor, mask_bn: Tensor, masked: int) -> Tensor:
+    """The rows (B, M, P) of masked patches. Sorting finds them: a mask as an index would make every step wait."""
+    order_bn = mask_bn.byte().argsort(dim=1, stable=True)[:, -masked:]
+    return _picked(rows_bnp, order_bn)
 
 
 def _say_fixed_positions(grid: Grid) -> None:
