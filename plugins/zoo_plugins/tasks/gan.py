@@ -183,7 +183,9 @@ def gan(
     Raises:
         RecipeError: `features` is a network without stages.
     """
-    if features is not None:
-        check_staged(features, "gan")
+    critic: Module = discriminator  # type: ignore[assignment]
+    described_by: Module | None = features  # type: ignore[assignment]
+    if described_by is not None:
+        check_staged(described_by, "gan")
     kind: Penalty = ("gradient" if loss == "wasserstein" else "none") if penalty is None else penalty
-    return Gan(model, discriminator, features, loss, (kind, penalty_weight), n_critic, clip)
+    return Gan(model, critic, described_by, loss, (kind, penalty_weight), n_critic, clip)

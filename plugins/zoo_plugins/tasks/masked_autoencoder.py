@@ -122,9 +122,9 @@ class MaskedAutoencoder(Task):
 def masked_autoencoder(*, model: Provided[Module], clip: Provided[ClipSpec | None] = None) -> MaskedAutoencoder:
     """The task of painting masked patches, as VideoMAE is pre-trained (Tong et al. 2022). It reads no labels.
 
-    The loss is the mean squared error of the masked patches, each normalised by its own mean and deviation. How many are
-    masked is a parameter of the network, `mask_ratio`; in training they are drawn for every clip, in evaluation they
-    are always the same.
+    The loss is the mean squared error of the masked patches, each normalised by its own mean and deviation. How many
+    are masked is a parameter of the network, `mask_ratio`; in training they are drawn for every clip, in evaluation
+    they are always the same.
 
     Args:
         model: a `MaskedNetwork`, such as transformers/videomae_b_pretraining.

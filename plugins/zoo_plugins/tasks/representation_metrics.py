@@ -20,8 +20,8 @@ class RepresentationMetrics:
     """Running measures of tasks that learn features; a `zoo_registry.protocols.Metrics`.
 
     `compute` gives the mean over samples of each of `means`; `knn`, the share of samples whose label their nearest
-    neighbours in the split tell (NaN where there is no `label_b`); and `spread`, how far apart the features lie: about 1
-    where they fill their space, 0 where all are the same, which is how learning without labels fails.
+    neighbours in the split tell (NaN where there is no `label_b`); and `spread`, how far apart the features lie: about
+    1 where they fill their space, 0 where all are the same, which is how learning without labels fails.
 
     Args:
         means: names of the measures, and the keys of the outputs (B,) that they are the means of.

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from tests.plugins.tasks.training import assembled, recipe_of, train
+from zoo_plugins.basic.cnn2d import CNN2D
 from zoo_plugins.basic.cnn3d import CNN3D
 from zoo_plugins.tasks.contrastive import contrastive
 from zoo_plugins.tasks.contrastive_losses import info_nce, nt_xent
@@ -131,8 +132,6 @@ def test_a_model_without_features_is_refused():
 
 def test_a_clip_that_the_model_does_not_take_is_said_before_the_first_step():
     with pytest.raises(RecipeError, match="clips of 4 frames of 16x16, which it does not take"):
-        from zoo_plugins.basic.cnn2d import CNN2D
-
         task_of(model=CNN2D(3, (16, 16)))
 
 
