@@ -11,7 +11,7 @@ import pytest
 from tests.test_main_job import zoo
 
 COMMANDS = [
-    "run", "predict", "evaluate", "verify", "models", "show", "convert", "search", "pull", "push", "plugins", "recipes",
+    "run", "predict", "stream", "evaluate", "verify", "models", "show", "convert", "search", "pull", "push", "plugins", "recipes",
     "diff", "runs", "check", "explain", "schema", "doctor",
 ]  # fmt: skip
 

@@ -43,11 +43,10 @@ _WEB = {
 _RTSP = {
     "protocol_whitelist": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https",
     "rtsp_transport": "tcp",  # what UDP loses is damaged pictures
-    "fflags": "nobuffer",
     "flags": "low_delay",
     "analyzeduration": "1000000",
 }
-_CAMERA = {"fflags": "nobuffer"}
+_CAMERA: dict[str, str] = {}
 
 NEAR_THE_END = 1.0
 """Seconds. A film on a server that stops as close to its end has ended; it was cut off where it stops before."""
@@ -152,7 +151,9 @@ def opened(source: Source, *, timeout: float, start: float = 0.0) -> Iterator[Op
             times = ((time - origin, frame) for time, frame in frames_from(film, origin))
             yield Opened(timeline.fps, timeline.seconds, True, _looking_ahead(times, timeline.seconds, timeline.fps))
         return
-    with _losses_in_words(source), closing(_open(source, timeout)) as container:
+    with _losses_in_words("it cannot be reached"):
+        connection = _open(source, timeout)
+    with _losses_in_words("the connection broke off"), closing(connection) as container:
         stream = video_stream(container, source.text)
         rate = float(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
         on_server = source.kind == "url" and container.duration is not None and container.size > 0
@@ -195,20 +196,21 @@ def _open(source: Source, timeout: float) -> InputContainer:
 
 
 @contextmanager
-def _losses_in_words(source: Source) -> Iterator[None]:
+def _losses_in_words(eio: str) -> Iterator[None]:
     try:
         yield
     except FFmpegError as error:
-        raise Lost(_reason(error)) from error
+        raise Lost(_reason(error, eio)) from error
 
 
-def _reason(error: FFmpegError) -> str:
+def _reason(error: FFmpegError, eio: str) -> str:
+    """What FFmpeg says, in words; of input and output errors it says no more than that."""
     if isinstance(error, ExitError):
         return "it does not answer in time"
     if isinstance(error, InvalidDataError):
         return f"what it sends cannot be played ({error.strerror})"
     if error.errno == errno.EIO:
-        return "it cannot be reached" if error.filename else "the connection broke off"
+        return eio
     said = str(error.strerror)  # such as `Connection refused` and `Server returned 404 Not Found`
     return said[:1].lower() + said[1:]
 

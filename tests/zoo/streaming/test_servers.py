@@ -12,6 +12,7 @@ import pytest
 import zoo
 from tests.zoo.data.films import write_numbered_film
 from tests.zoo.streaming.models import Watcher, model_of, numbers_seen
+from tests.zoo.streaming.rtsp_server import serving_rtsp
 from tests.zoo.streaming.servers import send_all, send_part, serving
 from zoo_registry.errors import UndecodableMedia
 
@@ -145,3 +146,16 @@ def test_a_page_is_no_film() -> None:
         pytest.raises(UndecodableMedia, match="what it sends cannot be played"),
     ):
         zoo.stream(model_of(Watcher()), address)
+
+
+def test_a_camera_is_watched_over_rtsp(transport: bytes) -> None:
+    network, said = Watcher(), list[str]()
+    with serving_rtsp(transport) as address:
+        live = zoo.stream(
+            model_of(network), address, stride=1, drop="none", reconnect=1, back_off=0.01, say=said.append
+        )
+        with live:
+            for _ in live:
+                if live.summary.reconnects:  # the camera showed its film once, and again when asked again
+                    break
+    assert numbers_seen(network)[:13] == [[start, start + 2, start + 4, start + 6] for start in range(13)]
