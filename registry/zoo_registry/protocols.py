@@ -625,8 +625,20 @@ class RunObserver(Protocol):
     def run_start(self, folder: Path, recipe: Mapping[str, Any]) -> None:
         """Before the first step."""
 
+    def batch_ready(self, step: int, batch: Batch) -> None:
+        """Before the first step of an epoch: its first batch, augmented, with clips as uint8 0..255 or float 0..1.
+
+        On the device; `step` is the number of steps done. What is changed in it is learnt.
+        """
+
     def step_end(self, step: int, values: Mapping[str, float]) -> None:
         """At every log interval."""
+
+    def gradients_ready(self, step: int, parameters: Mapping[str, Parameter]) -> None:
+        """At every log interval: the task's parameters by name, after the step, with the gradients it was taken by.
+
+        On the device: reading values makes the step wait for it. One that learnt nothing in the step has no gradient.
+        """
 
     def epoch_end(self, epoch: int, values: Mapping[str, float]) -> None:
         """After an epoch's validation."""

@@ -11,7 +11,7 @@ from zoo.testing import ListedConformance
 from zoo_registry.catalog import catalog
 
 FOLDER = Path(__file__).parent
-MODULES = ["tests.plugins.test_conformance"] + [
+MODULES = ["tests.plugins.test_conformance", "tests.plugins.test_observers"] + [
     f"tests.plugins.models.{path.stem}" for path in sorted((FOLDER / "models").glob("test_*_conformance.py"))
 ]
 CHECKED = {
@@ -23,7 +23,7 @@ CHECKED = {
 
 
 @pytest.mark.parametrize(
-    "kind", ["model", "augmentation", "loss", "compression", "task", "source", "exporter", "recipe"]
+    "kind", ["model", "augmentation", "loss", "compression", "task", "source", "exporter", "recipe", "observer"]
 )
 def test_every_built_in_component_is_checked(kind: str) -> None:
     """Two of timm's family stand for all of it: one builder serves them."""

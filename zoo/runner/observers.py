@@ -29,6 +29,10 @@ class Observers:
         """One more observer, told after the others."""
         self._watching.append(observer)
 
+    def wants(self, event: str) -> bool:
+        """Whether any observer has a method of that name: what it is told may be costly to come by."""
+        return any(hasattr(observer, event) for observer in self._watching)
+
     def notify(self, event: str, *values: Any) -> None:
         """Call the method named `event` of every observer that has it."""
         for observer in list(self._watching):

@@ -12,7 +12,7 @@ from typing import Any
 from zoo.testing.component import ComponentConformance
 from zoo_registry.names import nearest
 
-EVENTS = ("run_start", "step_end", "epoch_end", "run_end")
+EVENTS = ("run_start", "batch_ready", "step_end", "gradients_ready", "epoch_end", "run_end")
 
 
 class ObserverConformance(ComponentConformance):
@@ -35,11 +35,32 @@ class ObserverConformance(ComponentConformance):
         values = {"loss": 0.5, "accuracy": 0.75}
         return [
             ("run_start", (folder, recipe)),
+            ("batch_ready", (0, self.batch())),
             ("step_end", (1, {"loss": 0.7, "lr": 1e-3})),
+            ("gradients_ready", (1, self.parameters())),
             ("epoch_end", (1, values)),
             ("epoch_end", (2, {**values, "loss": 0.25, "accuracy": float("nan")})),
             ("run_end", ({"val/accuracy": 0.75, "val/samples": 8},)),
         ]
+
+    def batch(self) -> Any:
+        """An augmented batch."""
+        import torch
+
+        from zoo_registry.protocols import Batch
+
+        clip_bcthw = torch.arange(2 * 3 * 4 * 16 * 16).remainder(256).to(torch.uint8).view(2, 3, 4, 16, 16)
+        label_b, index = torch.tensor([0, 1]), torch.arange(2)
+        return Batch({"clip_bcthw": clip_bcthw}, {"label_b": label_b}, index, torch.zeros_like(index))
+
+    def parameters(self) -> dict[str, Any]:
+        """Parameters after a step: one that learnt, one that did not, and one that learnt something infinite."""
+        import torch
+
+        learnt, frozen, broken = (torch.nn.Parameter(torch.ones(2, 3)) for _ in range(3))
+        learnt.grad, broken.grad = torch.full((2, 3), 0.5), torch.full((2, 3), float("inf"))
+        frozen.requires_grad_(False)
+        return {"head.weight": learnt, "stem.weight": frozen, "head.bias": broken}
 
     def test_watches_something(self) -> None:
         observer = self.observer()
