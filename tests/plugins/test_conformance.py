@@ -437,6 +437,22 @@ class TestClassification(TaskConformance):
         return {"loss": nn.functional.cross_entropy}
 
 
+@pytest.mark.filterwarnings("ignore:the teacher has no weights")
+class TestDistillation(TestClassification):
+    name = "tasks/distillation"
+    params = {"teacher": "basic/cnn3d", "hint": 1.0, "attention": 1.0}
+
+    def network(self) -> nn.Module:
+        return CNN3D(3)
+
+    def build(self, **provided):
+        return super().build(**{**provided, "clip": ClipSpec(frames=4, size=16)})
+
+    def example(self) -> Batch:
+        clip_bcthw = torch.randn(4, 3, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+        return Batch({"clip_bcthw": clip_bcthw}, self.target(), torch.arange(4), torch.zeros(4, dtype=torch.int64))
+
+
 class TestMultilabelClassification(TestClassification):
     name = "tasks/multilabel_classification"
 

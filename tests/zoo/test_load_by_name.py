@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.models import video
 
 import zoo
+from zoo.artefact import save_model
 from zoo.build import build
 from zoo.pretrained import load_weights
 from zoo_registry import Weights
@@ -175,6 +177,18 @@ def test_weights_by_path_are_read_in_any_layout_of_the_model(tmp_path: Path) -> 
     with torch.no_grad():
         maps = network.forward_pyramid(frames_bchw[:, :, None])
         torch.testing.assert_close(maps[-1][:, :, 0], image.forward_features(frames_bchw), rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_says_what_its_weights_saw(tmp_path: Path) -> None:
+    listed = catalog().resolve("model", "basic/cnn3d")
+    small = replace(listed.model.clip, frames=4, size=48)
+    first, again, other = (build(listed, {}, {"num_classes": 3}) for _ in range(3))
+    save_model(tmp_path / "model", first, model=listed.name, params={}, clip=small, labels=("a", "b", "c"))
+    save_file(first.state_dict(), tmp_path / "bare.safetensors")
+    loaded = load_weights(again, f"file:{tmp_path / 'model'}", listed=listed)
+    assert loaded.clip == small
+    assert again.loaded_weights is loaded
+    assert load_weights(other, f"file:{tmp_path / 'bare.safetensors'}", listed=listed).clip == listed.model.clip
 
 
 def test_weights_that_a_converter_cannot_read_are_refused(publish: Any) -> None:

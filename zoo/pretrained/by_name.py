@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -85,6 +86,9 @@ def load_weights(module: nn.Module, reference: str, *, listed: Listed) -> Loaded
     number of classes: it keeps its random values, and the answer names its keys. Convolutions that see the input are
     folded where the network takes other channels than the weights, which a warning says.
 
+    What was loaded is also said by the module itself, as `loaded_weights`: a task that is given a teacher looks there
+    for the clips that it knows.
+
     Args:
         module: built by the entry's builder.
         reference: a tag of the entry's weights, or the URI or path of a model folder or weights file.
@@ -102,7 +106,10 @@ def load_weights(module: nn.Module, reference: str, *, listed: Listed) -> Loaded
     published = _of_tag(listed, weights) if weights else read_published(uri_of(reference))
     fit = fitted(module, published, listed, weights)
     module.load_state_dict(fit.state, strict=not fit.loaded.skipped)
-    return fit.loaded
+    clip = (weights.clip if weights else published.clip) or listed.model.clip
+    loaded = replace(fit.loaded, clip=clip)
+    module.loaded_weights = loaded  # type: ignore[assignment]
+    return loaded
 
 
 def clip_of(listed: Listed, reference: str | None) -> ClipSpec | None:

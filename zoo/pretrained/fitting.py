@@ -19,7 +19,7 @@ from zoo_registry.protocols import StagedNetwork
 if TYPE_CHECKING:
     from zoo.pretrained.state_dicts import Published
     from zoo_registry.catalog import Listed
-    from zoo_registry.entries import Weights
+    from zoo_registry.entries import ClipSpec, Weights
 
 Convert = Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]]
 """What `Weights.convert` and the values of `Model.layouts` lead to."""
@@ -35,6 +35,7 @@ class LoadedWeights:
         skipped: keys of the classifier that kept their random values, because it has another number of classes.
         classes: how many the skipped classifier was trained for; None where the file has none.
         pickle: whether they were read from a pickle.
+        clip: what the network saw when they were learnt; None where nothing says it.
     """
 
     uri: str
@@ -42,6 +43,7 @@ class LoadedWeights:
     skipped: tuple[str, ...] = ()
     classes: int | None = None
     pickle: bool = False
+    clip: ClipSpec | None = None
 
 
 @dataclass(frozen=True)

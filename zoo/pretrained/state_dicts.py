@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,6 +22,9 @@ from zoo.hub.layout import INDEX, PICKLES
 from zoo.pretrained.fetching import fetch
 from zoo_registry.catalog import cache_folder
 from zoo_registry.errors import ArtefactError, Location
+
+if TYPE_CHECKING:
+    from zoo_registry.entries import ClipSpec
 
 _PICKLES = (".pth", ".pt", ".pyth", ".bin", ".ckpt", ".tar")
 PICKLED = "read from a pickle: tensors only, no code was run (weights_only=True)"
@@ -39,12 +43,14 @@ class Published:
         uri: where it came from, pinned.
         sha256: of the file that held it; of the first, where there were several.
         pickle: whether that was a pickle.
+        clip: what the model that was saved with it wants to see; None where nothing says it.
     """
 
     state: Mapping[str, Tensor]
     uri: str
     sha256: str
     pickle: bool = False
+    clip: ClipSpec | None = None
 
 
 def read_published(uri: str) -> Published:
@@ -67,7 +73,7 @@ def read_published(uri: str) -> Published:
                 hint="start from the model as it was before compression",
             )
         ours = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256, immutable=fetched.immutable)
-        return Published(ours, fetched.uri, manifest.weights.sha256)
+        return Published(ours, fetched.uri, manifest.weights.sha256, clip=manifest.clip)
     state, sha256 = read_checkpoint(fetched.path, immutable=fetched.immutable)
     return Published(state, fetched.uri, sha256, pickle=fetched.path.suffix in _PICKLES)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -66,24 +66,36 @@ def width_of_features(model: Module, clip_cthw: Sequence[int], task: str) -> int
     Raises:
         RecipeError: the model refuses such a clip.
     """
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    training = [part for part in model.modules() if part.training]
+    call: Any = model.forward_features
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            device = next(iter(model.parameters())).device
-            clip_bcthw = torch.empty(1, *clip_cthw, device=device)
-            width: int = pooled(model.eval().forward_features(clip_bcthw)).shape[1]  # type: ignore[operator]
+        return shape_of(model, lambda clip_bcthw: pooled(call(clip_bcthw)), clip_cthw)[1]
     except Exception as error:  # whatever a model raises where a clip does not suit it
         shape = f"{clip_cthw[1]} frames of {clip_cthw[2]}x{clip_cthw[3]}"
         raise RecipeError(
             f"the {task} task shows the {type(model).__name__} clips of {shape}, which it does not take: {error}",
             hint="change data.clip, or take another model",
         ) from error
+
+
+def shape_of(model: Module, call: Callable[[Tensor], Tensor], clip_cthw: Sequence[int]) -> tuple[int, ...]:
+    """The shape of what a model gives for one clip in eval mode; found without computing.
+
+    Args:
+        model: left as it is.
+        call: of the model, such as itself.
+        clip_cthw: shape of the clip.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    training = [part for part in model.modules() if part.training]
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+            model.eval()
+            return tuple(call(torch.empty(1, *clip_cthw, device=device)).shape)
     finally:
         for part in training:
             part.training = True
-    return width
 
 
 def body_parameters(model: Module) -> list[Parameter]:

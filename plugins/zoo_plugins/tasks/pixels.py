@@ -29,6 +29,12 @@ def unnormalised(clip_bcthw: Tensor, clip: ClipSpec | None) -> Tensor:
     return clip_bcthw * std + mean
 
 
+def normalised(clip01_bcthw: Tensor, clip: ClipSpec) -> Tensor:
+    """Clips (B, C, T, H, W) in 0..1 with a spec's mean and deviation taken off."""
+    mean, std = (_constant(values, clip01_bcthw.device) for values in (clip.mean, clip.std))
+    return (clip01_bcthw - mean) / std
+
+
 @lru_cache(maxsize=16)
 def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
     """Copied to a device once; a copy in every step would make the step wait."""

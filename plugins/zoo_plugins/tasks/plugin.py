@@ -38,6 +38,14 @@ def zoo_tasks() -> Iterable[Task]:
             licence="apache-2.0",
         ),
         Task(
+            "distillation",
+            builder="zoo_plugins.tasks.distillation:distillation",
+            summary="One label for each clip, with a teacher: its answers, features or attention.",
+            pipeline_tag="video-classification",
+            source="Hinton et al. 2015, https://arxiv.org/abs/1503.02531",
+            licence="apache-2.0",
+        ),
+        Task(
             "gan",
             builder="zoo_plugins.tasks.gan:gan",
             summary="A generator of clips and a critic of them, with n_critic, gradient penalty and two optimisers.",
