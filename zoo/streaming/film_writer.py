@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +64,7 @@ class FilmWriter:
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._last = -1
+        self._failed = False
 
     def write(self, seconds: float, frame_hwc: np.ndarray) -> None:
         """Add a frame; one of another size than the first is scaled to it.
@@ -72,7 +73,7 @@ class FilmWriter:
             seconds: when it is displayed.
             frame_hwc: uint8 (H, W, 3), RGB.
         """
-        with _failures_in_words(self.path):
+        with self._failures_in_words():
             if self._container is None or self._stream is None:
                 self._container, self._stream = self._open(frame_hwc.shape[0] & ~1, frame_hwc.shape[1] & ~1)
             frame = av.VideoFrame.from_ndarray(frame_hwc, format="rgb24")
@@ -82,11 +83,15 @@ class FilmWriter:
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """End the film and give it its name; without a frame there is none."""
+        """End the film and give it its name; without a frame, or where writing failed, there is none."""
         if self._container is None or self._stream is None:
             return
-        with _failures_in_words(self.path):
-            container, self._container = self._container, None
+        container, self._container = self._container, None
+        if self._failed:
+            with suppress(FFmpegError):
+                container.close()
+            return
+        with self._failures_in_words():
             try:
                 container.mux(self._stream.encode())
             finally:
@@ -107,10 +112,11 @@ class FilmWriter:
             stream.bit_rate = 4_000_000
         return container, stream
 
-
-@contextmanager
-def _failures_in_words(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (FFmpegError, OSError) as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+    @contextmanager
+    def _failures_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (FFmpegError, OSError) as error:
+            self._failed = True
+            hint = f"what was written before can be played: {self._partial}" if self._partial.exists() else None
+            raise RunError(f"{self.path} cannot be written: {error.strerror}", hint=hint) from error

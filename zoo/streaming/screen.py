@@ -68,6 +68,7 @@ class Screen:
     def destroy(self) -> None:
         """Take the window away."""
         self._note_closed()
+        self._photo = None  # a picture that outlives its window complains
         self._root.destroy()
 
     def _note_closed(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -112,6 +113,39 @@ class TestWhereNothingCanBeWritten:
         with pytest.raises(RunError, match="is what is read"):
             zoo.stream(model_of(Watcher()), film, out=film)
         assert film.read_bytes() == before
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may become larger than 64 kB: writing beyond fails, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def noisy_film(path: Path) -> Path:
+    """A film that no codec makes small."""
+    draw = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 128
+        for _ in range(150):
+            picture = draw.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_full_disk_ends_the_stream_with_a_word(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    film, out = noisy_film(tmp_path / "film.mp4"), tmp_path / "seen.mp4"
+    request.getfixturevalue("small_files")
+    with pytest.raises(RunError, match=r"seen.mp4 cannot be written: File too large"):
+        list(zoo.stream(model_of(Watcher()), film, real_time=False, drop="none", out=out))
+    assert not out.exists()
+    with av.open(str(tmp_path / ".seen.mp4.partial")) as rest:
+        assert next(rest.decode(video=0)).width == 128
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,30 @@ def test_a_camera_is_watched_over_rtsp(transport: bytes) -> None:
                 if live.summary.reconnects:  # the camera showed its film once, and again when asked again
                     break
     assert numbers_seen(network)[:13] == [[start, start + 2, start + 4, start + 6] for start in range(13)]
+
+
+def test_a_playlist_is_played_through(tmp_path: Path) -> None:
+    """HLS: a list of parts, each a second long, fetched one after the other."""
+    film = write_numbered_film(tmp_path / "film.mp4", 25, rate=10, options={"bf": "0", "g": "10"})
+    with (
+        av.open(str(film)) as source,
+        av.open(
+            str(tmp_path / "list.m3u8"), "w", format="hls", options={"hls_time": "1", "hls_list_size": "0"}
+        ) as playlist,
+    ):
+        stream = playlist.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                playlist.mux(packet)
+    assert len(list(tmp_path.glob("list*.ts"))) == 3
+
+    def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
+        send_part(handler, (tmp_path / handler.path.rpartition("/")[2]).read_bytes())
+
+    network = Watcher()
+    with serving(answer) as address:
+        address = address.replace("live", "list.m3u8")
+        live = zoo.stream(model_of(network), address, stride=2, drop="none", real_time=False, reconnect=0)
+        list(live)
+    assert numbers_seen(network) == [[start, start + 2, start + 4, start + 6] for start in range(0, 19, 2)]
