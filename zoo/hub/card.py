@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from zoo.artefact.manifest import Manifest
+from zoo.hub.card_energy import emissions, energy_line, is_ours
 from zoo.hub.card_parts import BEGIN, END, split_card
 from zoo_registry.errors import ZooError
 
@@ -27,6 +28,7 @@ def model_card(
     *,
     files: Collection[str] = (),
     lock: Mapping[str, Any] | None = None,
+    summary: Mapping[str, Any] | None = None,
     earlier: str = "",
 ) -> str:
     """Write the card.
@@ -39,6 +41,7 @@ def model_card(
         address: the URI to load it from.
         files: names of what is published with it; pictures and the recipe are shown or linked when there.
         lock: what the run was made of (`zoo.lock`), where there is one.
+        summary: its headline numbers (`summary.json`), where there are any.
         earlier: the card that this one takes the place of.
 
     Returns:
@@ -57,11 +60,12 @@ def model_card(
         _pictures(files),
         _input(manifest),
         _limits(manifest),
-        _provenance(manifest, address, files, lock or {}),
+        _provenance(manifest, address, files, lock or {}, summary or {}),
     ]
-    return card_of(
-        _metadata(manifest, title_of(address), lock or {}), manifest.licence, address, parts, earlier=earlier
-    )
+    metadata = _metadata(manifest, title_of(address), lock or {})
+    if emitted := emissions(summary or {}, (lock or {}).get("hardware")):
+        metadata["co2_eq_emissions"] = emitted
+    return card_of(metadata, manifest.licence, address, parts, earlier=earlier)
 
 
 def card_of(
@@ -104,6 +108,8 @@ def _merged(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, An
     tags = earlier.get("tags")
     more = [tag for tag in tags if tag not in ours["tags"]] if isinstance(tags, list) else []
     others = {key: value for key, value in earlier.items() if key not in ours and key not in stale}
+    if is_ours(others.get("co2_eq_emissions")):
+        del others["co2_eq_emissions"]
     return {**ours, "tags": [*ours["tags"], *more], **others}
 
 
@@ -224,7 +230,9 @@ def _limits(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _provenance(manifest: Manifest, address: str, files: Collection[str], lock: Mapping[str, Any]) -> str:
+def _provenance(
+    manifest: Manifest, address: str, files: Collection[str], lock: Mapping[str, Any], summary: Mapping[str, Any]
+) -> str:
     lines = ["## Provenance", "", f"- weights: `model.safetensors`, sha256 `{manifest.weights.sha256}`"]
     packages = lock.get("packages")
     known = packages if isinstance(packages, Mapping) else {}
@@ -232,6 +240,8 @@ def _provenance(manifest: Manifest, address: str, files: Collection[str], lock: 
     made += [f"{name} {known[name]}" for name in ("videozoo", "torch") if name in known]
     if made:
         lines.append(f"- made on {_inline(', '.join(made))}")
+    if line := energy_line(summary):
+        lines.append(_inline(line))
     if isinstance(lock.get("weights"), Mapping):
         lines.append(f"- began with {_inline(str(lock['weights'].get('uri')))}")
     lines.extend(

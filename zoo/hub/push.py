@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.artefact.checksums import sha256_of
 from zoo.artefact.file_names import LABELS, MANIFEST, WEIGHTS
@@ -160,8 +160,18 @@ def plan(
     facts = None
     with suppress(RecipeError):  # one that cannot be read says nothing on the card
         facts = read_lock(lock) if isinstance(lock, Path) else None
-    card = model_card(manifest, tagged, files=files, lock=facts, earlier=earlier_card(address))
+    card = model_card(manifest, tagged, files=files, lock=facts, summary=_summary(files), earlier=earlier_card(address))
     return Plan(address, {**files, CARD: card.encode()})
+
+
+def _summary(files: Mapping[str, object]) -> Mapping[str, Any]:
+    """The headline numbers that go along; none where they cannot be read."""
+    path = files.get("summary.json")
+    try:
+        found = json.loads(path.read_text("utf-8")) if isinstance(path, Path) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def address_of(to: str, tag: str | None) -> str:

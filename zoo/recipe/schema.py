@@ -344,8 +344,14 @@ class RunSlot(Slot):
     """How several processes share the work: each holds the whole model, or a part of it (one objective only)."""
     sync_batch_norm: bool = False
     """Batch norms take the statistics of all processes' samples; GPUs only."""
+    find_unused_parameters: bool = False
+    """Look in every step of several processes which parameters the loss did not use; only for models that have some."""
     auto: bool = False
     """Try memory_format, compile and micro_batch for up to a minute before the first step, and take the fastest."""
+    energy: Literal["auto", "off"] = "auto"
+    """Measure what training draws, or estimate it where the machine has no counters."""
+    carbon_intensity: Annotated[float, Field(ge=0)] | None = None
+    """Grams of CO2 for a kilowatt-hour where and when the run takes place; none: CO2 is not reported."""
     log_every: PositiveInt = 10
     """Optimiser steps between two readings of the losses."""
     observers: Components = []

@@ -85,7 +85,7 @@ def short_count(count: float) -> str:
 
 
 def quantity(key: str, value: Any) -> str:
-    """A value in the unit that its key ends in: bytes, seconds, ms, parameters; else as `number` writes it.
+    """A value in the unit that its key ends in: bytes, seconds, ms, kwh, co2_g, parameters; else as `number` writes it.
 
     Example:
         >>> quantity("val/seconds", 112.4), quantity("bytes", 133_700_000), quantity("parameters", 3_794_274)
@@ -100,6 +100,10 @@ def quantity(key: str, value: Any) -> str:
         return _size(float(value))
     if unit == "ms":
         return f"{value:.3g} ms" if abs(value) < 1000 else f"{value:,.0f} ms"
+    if unit == "kwh":
+        return f"{value:.3g} kWh"
+    if key.endswith("co2_g"):
+        return f"{value:,.3g} g" if value < 1000 else f"{value / 1000:,.3g} kg"
     if unit == "parameters":
         return short_count(value)
     return number(value)

@@ -76,6 +76,36 @@ def test_the_card_says_on_what_and_from_what_the_model_was_made(manifest: Manife
     assert "- Whatever it is shown, it answers in terms of its 2 classes." in text
 
 
+ENERGY = {"energy/kwh": 0.25, "energy/kwh_per_1000_clips": 0.01, "energy/co2_g": 100.0, "energy/method": "measured"}
+
+
+def test_the_card_and_the_hub_know_what_training_took(manifest: Manifest) -> None:
+    text = model_card(manifest, "hf://me/waves", summary=ENERGY, lock={"hardware": "NVIDIA H200"})
+    assert "- training took 0.25 kWh (measured), 0.01 kWh for 1,000 clips, 100 g of CO2" in text
+    assert ModelCard(text).data.to_dict()["co2_eq_emissions"] == {
+        "emissions": 100.0, "source": "videozoo", "hardware_used": "NVIDIA H200",
+    }  # fmt: skip
+
+
+def test_emissions_of_an_earlier_version_go_and_those_written_by_hand_stay(manifest: Manifest) -> None:
+    earlier = model_card(manifest, "hf://me/waves", summary=ENERGY)
+    assert "co2_eq_emissions" not in model_card(manifest, "hf://me/waves", earlier=earlier)
+    by_hand = earlier.replace("source: videozoo", "source: a meter on the wall")
+    assert "a meter on the wall" in model_card(manifest, "hf://me/waves", earlier=by_hand)
+
+
+@pytest.mark.parametrize("kwh", [None, "much", -1.0, float("nan"), True])
+def test_energy_that_is_no_number_is_left_out(manifest: Manifest, kwh: object) -> None:
+    text = model_card(manifest, "hf://me/waves", summary={**ENERGY, "energy/kwh": kwh, "energy/co2_g": kwh})
+    assert "training took" not in text
+    assert "co2_eq_emissions" not in text
+
+
+def test_what_strangers_wrote_as_method_stays_on_its_line(manifest: Manifest) -> None:
+    text = model_card(manifest, "hf://me/waves", summary={**ENERGY, "energy/method": "<b>\n# Evil"})
+    assert "(\\<b\\>\\# Evil)" in text
+
+
 def test_a_lock_that_is_none_writes_nothing(manifest: Manifest) -> None:
     text = model_card(manifest, "hf://me/waves", lock={"packages": 3, "weights": "no", "hardware": "<b>|x"})
     assert "made on \\<b\\>\\|x" in text
