@@ -10,9 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.explanation.why import explain
     from zoo.explanation.explanation import Explanation
     from zoo.explanation.methods import METHODS, suitable
+    from zoo.explanation.why import explain
 
 _HOMES = {"Explanation": "explanation", "METHODS": "methods", "explain": "why", "suitable": "methods"}
 

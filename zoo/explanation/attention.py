@@ -46,7 +46,8 @@ def attention_rollout(question: Question) -> Tensor:
     with _recorded(question, averaged=True) as (gone, attention):
         last = _last_tokens(question, gone, attention)
         (gradient_bnc,) = torch.autograd.grad(gone.answer, last.raw)
-        return _followed_back(last, gradient_bnc, [rolled(weights_bnn) for weights_bnn in attention[: last.time]])
+        steps = [rolled(weights_bnn) for weights_bnn in attention[: last.time]]
+        return _followed_back(last, gradient_bnc.norm(dim=2), steps)
 
 
 def gradient_rollout(question: Question) -> Tensor:
@@ -68,7 +69,8 @@ def gradient_rollout(question: Question) -> Tensor:
             for weight_bhnn, gradient_bhnn in zip(weights, gradients, strict=True)
             if gradient_bhnn is not None
         ]
-        return _followed_back(last, gradient_bnc, steps)
+        speaks_bn = (last.raw.detach() * gradient_bnc).sum(2).clamp(min=0)
+        return _followed_back(last, speaks_bn if speaks_bn.any() else gradient_bnc.norm(dim=2), steps)
 
 
 def rolled(attention_bnn: Tensor) -> Tensor:
@@ -82,9 +84,8 @@ def relevant(attention_bhnn: Tensor, gradient_bhnn: Tensor) -> Tensor:
     return cam_bnn + torch.eye(cam_bnn.shape[-1], device=cam_bnn.device)
 
 
-def _followed_back(last: StageOutput, gradient_bnc: Tensor, steps: list[Tensor]) -> Tensor:
-    """Where the answer comes from, on the map: one row of the product of all steps, the last one on the left."""
-    strength_bn = gradient_bnc.norm(dim=2)
+def _followed_back(last: StageOutput, strength_bn: Tensor, steps: list[Tensor]) -> Tensor:
+    """What has gone into the last tokens, each by its strength, on the map: the product of all steps, last one left."""
     row_b1n = (strength_bn / strength_bn.sum().clamp(min=torch.finfo(strength_bn.dtype).tiny))[:, None]
     for step_bnn in reversed(steps):
         row_b1n = row_b1n @ step_bnn
@@ -98,7 +99,7 @@ def _last_tokens(question: Question, gone: Pass, attention: list[Tensor]) -> Sta
     Raises:
         Unsuitable: it was not.
     """
-    last = next(gone.outputs, None)
+    last = gone.outputs[0] if gone.outputs else None
     if last is not None and last.raw.ndim == 3 and last.time:
         batch, tokens, _ = last.raw.shape
         seen = attention[: last.time]
@@ -112,7 +113,7 @@ def _recorded(question: Question, *, averaged: bool) -> Iterator[tuple[Pass, lis
     recorder = AttentionRecorder(averaged=averaged)
     try:
         with recorder:
-            gone = pass_through(question, count=lambda: len(recorder.attention))
+            gone = pass_through(question, lambda: len(recorder.attention), whole=not averaged)
     except _TooLargeToKeep:
         raise Unsuitable(
             f"the attention weights of {question.name} take more than {MOST_BYTES // 1024**3} GiB to keep"
@@ -153,7 +154,7 @@ class AttentionRecorder(TorchFunctionMode):
         if func is functional.scaled_dot_product_attention:
             return self._attend(*args, **kwargs)
         output = func(*args, **kwargs)
-        if func in _SOFTMAX and output.ndim == 4:
+        if func in _SOFTMAX:
             self._keep(output)
         return output
 
@@ -168,24 +169,34 @@ class AttentionRecorder(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
-        """`scaled_dot_product_attention`, as its documentation spells it out; networks are in eval mode."""
+        """In place of `scaled_dot_product_attention`; without dropout, as networks are in eval mode."""
         if enable_gqa:
             key, value = (each.repeat_interleave(query.shape[-3] // each.shape[-3], -3) for each in (key, value))
-        logits = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-        if is_causal:
-            attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
-        if attn_mask is not None and attn_mask.dtype == torch.bool:
-            logits = logits.masked_fill(~attn_mask, -math.inf)
-        elif attn_mask is not None:
-            logits = logits + attn_mask
-        weights = logits.softmax(-1)
-        if weights.ndim == 4:
-            self._keep(weights)
+        if self.averaged:
+            with torch.no_grad():
+                self._keep(_weights(query, key, attn_mask, is_causal, scale))
+            return functional.scaled_dot_product_attention(query, key, value, attn_mask, 0.0, is_causal, scale=scale)
+        weights = _weights(query, key, attn_mask, is_causal, scale)
+        self._keep(weights)
         return weights @ value
 
     def _keep(self, weights_bhnn: Tensor) -> None:
+        if weights_bhnn.ndim != 4:
+            return
+        if not (self.averaged or weights_bhnn.requires_grad):
+            weights_bhnn.requires_grad_(torch.is_grad_enabled())  # such as those of learnt queries and keys alone
         kept = weights_bhnn.detach().mean(1) if self.averaged else weights_bhnn
         self._bytes += kept.numel() * kept.element_size()
         if self._bytes > MOST_BYTES:
             raise _TooLargeToKeep
         self.attention.append(kept)
+
+
+def _weights(query: Tensor, key: Tensor, mask: Tensor | None, is_causal: bool, scale: float | None) -> Tensor:
+    """The weights of `scaled_dot_product_attention`, as its documentation spells them out."""
+    logits = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if is_causal:
+        mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else logits + mask
+    return logits.softmax(-1)

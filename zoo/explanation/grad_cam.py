@@ -55,9 +55,8 @@ def _weighted_sum(question: Question, weigh: Callable[[Tensor, Tensor], Tensor])
     """The channels of the last stage's map, each by its weight."""
     gone = pass_through(question)
     for output in gone.outputs:
-        (gradient,) = torch.autograd.grad(gone.answer, output.raw, retain_graph=True)
-        gradient_cthw = output.on_map(gradient)
-        if gradient_cthw.any():
+        (gradient,) = torch.autograd.grad(gone.answer, output.raw, retain_graph=True, allow_unused=True)
+        if gradient is not None and (gradient_cthw := output.on_map(gradient)).any():
             activation_cthw = output.on_map(output.raw.detach())
             weight_c = weigh(activation_cthw, gradient_cthw)
             return _what_speaks_for_it(question, torch.einsum("c,cthw->thw", weight_c, activation_cthw))

@@ -68,7 +68,7 @@ def overlay(picture_hwc: np.ndarray, heat_hw: np.ndarray) -> np.ndarray:
     seen = ~np.isnan(heat_hw)
     heat = np.where(seen, heat_hw, 0.0).clip(0, 1)
     grey = (picture_hwc @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
-    cover = (STRONGEST * heat**0.7)[..., None]
+    cover = (STRONGEST * heat**1.2)[..., None]
     mixed = (1 - cover) * (0.35 * picture_hwc + 0.65 * grey) + cover * _table()[(heat * 255).astype(np.uint8)]
     return np.asarray(np.where(seen[..., None], mixed, UNSEEN * grey).round().clip(0, 255).astype(np.uint8))
 

@@ -58,8 +58,11 @@ class Question:
             raise Unsuitable(f"{self.name} is no torch module, so nothing can be learnt from its gradients")
         return self.network
 
-    def in_stages(self) -> tuple[StagedNetwork, tuple[Tensor, ...]]:
-        """The network by its stages in float32, and its inputs, the clip of which asks for gradients.
+    def in_stages(self, *, gradients: bool = False) -> tuple[StagedNetwork, tuple[Tensor, ...]]:
+        """The network by its stages in float32, and its inputs.
+
+        Args:
+            gradients: whether the clip asks for them.
 
         Raises:
             Unsuitable: it does not tell its stages.
@@ -70,7 +73,7 @@ class Question:
         if any(value.is_floating_point() and value.dtype != torch.float32 for value in network.parameters()):
             network = deepcopy(network).float()
         inputs = list(self.inputs)
-        inputs[self.clip_at] = self.clip_bcthw.detach().clone().requires_grad_()
+        inputs[self.clip_at] = self.clip_bcthw.detach().clone().requires_grad_(gradients)
         return network, tuple(inputs)
 
     def of_label(self, label: int) -> Question:

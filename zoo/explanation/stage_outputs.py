@@ -21,6 +21,9 @@ from zoo_registry.protocols import StagedNetwork
 _EXACT = 2**24
 """Whole numbers up to here are float32 numbers."""
 
+_LAST = 4
+"""Stages that are looked at: behind the last block of any known network lies at most one that the answer passes by."""
+
 
 @dataclass(frozen=True)
 class StageOutput:
@@ -45,56 +48,70 @@ class StageOutput:
 
 @dataclass(frozen=True)
 class Pass:
-    """A forward pass of which the stages' outputs are kept.
+    """A forward pass of which the last stages' outputs are kept.
 
     Attributes:
         answer: the label's logit, a scalar.
-        outputs: of the stages, the last one first; where they lie on the map is found out when they are asked for.
+        outputs: the last one first.
     """
 
     answer: Tensor
-    outputs: Iterator[StageOutput]
+    outputs: Sequence[StageOutput]
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A submodule that may give a stage's map, and the number of that map in the pyramid."""
+    """A submodule that may give a stage's map.
 
-    stage: str
+    Attributes:
+        name: of the submodule.
+        stage: name of the stage that it is at the end of.
+        level: number of the stage's map in the pyramid.
+        sign: of the numbers that it counts its values with, to tell it from the one next to it.
+    """
+
     name: str
+    stage: str
     level: int
+    sign: int
 
 
-def pass_through(question: Question, count: Callable[[], int] = lambda: 0) -> Pass:
-    """Ask the network, and keep what its stages gave.
+def pass_through(question: Question, count: Callable[[], int] = lambda: 0, *, whole: bool = False) -> Pass:
+    """Ask the network, and keep what its last stages gave.
 
     Args:
         question: what is asked.
         count: of something that goes on in the pass; see `StageOutput.time`.
+        whole: let the gradient of the answer reach back to the clip, not only to the last stages; takes the memory of a
+            training step.
 
     Raises:
         Unsuitable: the network has no stages, or no part of it can be differentiated.
     """
-    network, inputs = question.in_stages()
+    network, inputs = question.in_stages(gradients=whole)
     layers = list(_layers(network))
     kept: dict[str, tuple[Tensor, int]] = {}
 
     def keep(name: str) -> Callable[..., Any]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
             first = _first(output)
-            if first is None or not first.requires_grad:
+            if first is None or not first.is_floating_point():
                 return None
+            if not (whole or kept):
+                first = first.detach().requires_grad_()  # here the graph begins
             kept[name] = first, count()
             return _with_first(output, first.clone())  # what follows may write into it
 
         return hook
 
-    with torch.enable_grad(), _hooks(network, {layer.name: keep(layer.name) for layer in layers}):
+    with torch.enable_grad(), _frozen(network), _hooks(network, {layer.name: keep(layer.name) for layer in layers}):
         features = network.forward_features(*inputs)
         answer = network.forward_head(features)[0, question.label]
     if not answer.requires_grad:
+        if not whole:
+            return pass_through(question, count, whole=True)
         raise Unsuitable(f"{question.name} cannot be differentiated")
-    return Pass(answer, _outputs(network, inputs, features, layers, kept))
+    return Pass(answer, list(_outputs(network, inputs, features, layers, kept)))
 
 
 def _outputs(
@@ -104,44 +121,67 @@ def _outputs(
     layers: Sequence[_Layer],
     kept: dict[str, tuple[Tensor, int]],
 ) -> Iterator[StageOutput]:
+    """Those of them that become a map by mere reordering."""
     if features.ndim == 5:
         order = torch.arange(features.numel(), device=features.device).view(features.shape[1:])
         yield StageOutput("features", features, order)
-    for layer in layers:
-        if layer.name in kept:
-            raw, time = kept[layer.name]
-            order_cthw = _order(network, inputs, layer, raw)
-            if order_cthw is not None:
-                yield StageOutput(layer.stage, raw, order_cthw, time)
+        return
+    there = [layer for layer in layers if layer.name in kept and kept[layer.name][0].requires_grad]
+    maps = _numbered(network, inputs, [(layer, kept[layer.name][0].shape) for layer in there])
+    for layer in there:
+        raw, time = kept[layer.name]
+        order_cthw = _order(layer.sign * maps[layer.level][0], raw.numel())
+        if order_cthw is not None:
+            yield StageOutput(layer.stage, raw, order_cthw, time)
 
 
 def _layers(network: StagedNetwork) -> Iterator[_Layer]:
-    """The submodules that end each stage, the last ones first."""
+    """The submodules that end the last stages, the last ones first; two of a stage, such as a block and its norm."""
     modules = {name for name, _ in network.named_modules()}  # type: ignore[attr-defined]
     stages = [stage for stage in network.stages() if stage.stride is not None]
-    for level, stage in reversed(list(enumerate(stages))):
-        if stage.layers:
-            for part in reversed(stage.layers[-1]):
-                if part in modules:
-                    yield _Layer(stage.name, part, level)
+    for level, stage in reversed(list(enumerate(stages))[-_LAST:]):
+        parts = [part for part in (stage.layers[-1] if stage.layers else ()) if part in modules]
+        for sign, part in zip((1, -1), reversed(parts), strict=False):
+            yield _Layer(part, stage.name, level, sign)
 
 
-def _order(network: StagedNetwork, inputs: tuple[Tensor, ...], layer: _Layer, raw: Tensor) -> Tensor | None:
-    """Where on its stage's map each value of a layer's output stands; None where the map is not made of them alone."""
-    if raw.numel() > _EXACT:
+def _numbered(
+    network: StagedNetwork, inputs: tuple[Tensor, ...], layers: Sequence[tuple[_Layer, torch.Size]]
+) -> list[Tensor]:
+    """The pyramid of a network whose layers give the numbers of their values, from 1 on, instead of them."""
+
+    def number(layer: _Layer, shape: torch.Size) -> Callable[..., Any]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+            device = inputs[0].device
+            numbers = torch.arange(1, shape.numel() + 1, dtype=torch.float32, device=device).view(shape)
+            return _with_first(output, layer.sign * numbers)
+
+        return hook
+
+    with torch.no_grad(), _hooks(network, {layer.name: number(layer, shape) for layer, shape in layers}):
+        return network.forward_pyramid(*inputs)
+
+
+def _order(found_cthw: Tensor, count: int) -> Tensor | None:
+    """Where each of so many values stands on a map, if the map is made of their numbers, each at most once."""
+    numbers_cthw = found_cthw.nan_to_num(0).round().long()
+    within = int(numbers_cthw.min()) >= 1 and int(numbers_cthw.max()) <= count < _EXACT
+    if not within or not torch.equal(found_cthw, numbers_cthw.to(found_cthw.dtype)):
         return None
-    numbers = torch.arange(raw.numel(), dtype=torch.float32, device=raw.device).view(raw.shape)
+    return numbers_cthw - 1 if int(numbers_cthw.flatten().bincount().max()) == 1 else None
 
-    def count(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        return _with_first(output, numbers)
 
-    with torch.no_grad(), _hooks(network, {layer.name: count}):
-        found_cthw = network.forward_pyramid(*inputs)[layer.level][0]
-    order_cthw = found_cthw.nan_to_num(-1).round().long()
-    whole = torch.equal(found_cthw, order_cthw.to(found_cthw.dtype))
-    if not whole or int(order_cthw.min()) < 0 or int(order_cthw.max()) >= raw.numel():
-        return None
-    return order_cthw if int(order_cthw.flatten().bincount().max()) == 1 else None
+@contextmanager
+def _frozen(network: Any) -> Iterator[None]:
+    """No parameter asks for a gradient, as long as the block runs."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 @contextmanager
