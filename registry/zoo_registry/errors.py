@@ -77,6 +77,8 @@ class ZooError(Exception):
     """
 
     exit_code = 2
+    silent = False
+    """Whether another process of the same run says it."""
 
     def __init__(
         self, problems: str | Problem | Iterable[Problem], *, where: Location | None = None, hint: str | None = None

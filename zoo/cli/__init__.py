@@ -93,7 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
     except ZooError as error:
         if "--debug" in words:
             raise
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(str(error))}", err=True)
+        if not error.silent:
+            click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -32,13 +32,31 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Refuse to begin with other versions, weights or data than the lock beside RECIPE names.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train in so many processes on this machine, each on a GPU of its own where there are GPUs. run.batch is that "
+    "of all together. Over several machines start `zoo run` by torchrun.",
+)
+@click.option(
+    "--restarts",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="K",
+    help="With --processes: when one is lost, start all again from the last checkpoint, at most K times.",
+)
+@click.pass_context
 def run(
+    context: click.Context,
     recipe: str | None,
     overrides: tuple[str, ...],
     out: Path | None,
     resume: Path | None,
     publish: bool,
     locked: bool,
+    processes: int | None,
+    restarts: int,
 ) -> None:
     """Run a recipe: train, evaluate, compress, export, publish.
 
@@ -47,9 +65,20 @@ def run(
     """
     if recipe is None and resume is None:
         raise click.UsageError("say which recipe to run, or --resume RUN")
+    if processes is not None and processes > 1:
+        from zoo.runner.launch import launch
+
+        again = [word for name in overrides for word in ("--set", name)]
+        again += ["--publish"] if publish else []
+        again += ["--locked"] if locked else []
+        context.exit(launch(recipe, overrides, again, processes, out=out, resume=resume, restarts=restarts))
+    if restarts:
+        raise click.UsageError("--restarts needs --processes")
     from zoo.runner.stages import run as run_recipe
 
     result = run_recipe(recipe, overrides, out=out, resume=resume, publish=publish, locked=locked)
+    if not result.main:
+        return
     _print_summary(result.summary)
     for table in result.tables:
         _print_table(table)

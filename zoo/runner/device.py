@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo.runner.precision import set_matrix_products
+from zoo.runner.processes import started_together
 from zoo_registry.errors import RunError
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ def choose_device(wanted: str = "auto") -> torch.device:
     """The device that `run.device` means.
 
     Args:
-        wanted: `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`.
+        wanted: `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`. Of several processes on a machine each
+            takes the GPU of its own number.
 
     Raises:
-        RunError: no such device on this machine.
+        RunError: no such device on this machine, or one for several processes.
 
     Example:
         >>> choose_device("cpu")
@@ -40,7 +42,9 @@ def choose_device(wanted: str = "auto") -> torch.device:
     match = re.fullmatch(r"auto|cuda(?::(\d+))?", wanted)
     if match is None:
         raise RunError(f"{wanted!r} is not a device", hint="run.device is auto, cpu, cuda or cuda:N")
-    number = int(match[1] or 0)
+    if match[1] and started_together():
+        raise RunError(f"several processes cannot all compute on {wanted}", hint="write run.device: auto, or cuda")
+    number = int(match[1] or os.environ.get("LOCAL_RANK", "0"))
     if number >= gpus:
         there = f"cuda:0 to cuda:{gpus - 1}" if gpus > 1 else "cuda:0" if gpus else "no GPU that torch can use"
         raise RunError(f"there is no {wanted} on this machine: it has {there}", hint="write run.device: auto, or cpu")
@@ -87,7 +91,7 @@ def place(task: Task, device: torch.device, memory_format: str = "contiguous") -
             format of its weights whatever its input has, so they are all that is arranged.
     """
     last = memory_format == "channels_last" or (memory_format == "auto" and device.type == "cuda")
-    for module in (task.state, *_modules_in(getattr(task, "__dict__", {}), seen=set())):
+    for module in (task.state, *modules_in(task)):
         module.to(device)
         for parameter in module.parameters() if last else ():
             if parameter.ndim in _CHANNELS_LAST:
@@ -95,6 +99,11 @@ def place(task: Task, device: torch.device, memory_format: str = "contiguous") -
 
 
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def modules_in(holder: object) -> Iterator[torch.nn.Module]:
+    """The modules that an object holds, in lists, tuples, sets, mappings and dataclasses too, however deep."""
+    return _modules_in(getattr(holder, "__dict__", {}), seen=set())
 
 
 def _modules_in(value: object, seen: set[int]) -> Iterator[torch.nn.Module]:

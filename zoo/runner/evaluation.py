@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from zoo.runner.device import modules_in
 from zoo.runner.precision import autocast
+from zoo.runner.processes import ALONE, Processes
 from zoo.runner.progress import Progress
 from zoo.runner.seeds import mixed_seed
-from zoo_registry.protocols import Batch, Figure, Task
+from zoo_registry.protocols import Batch, Figure, Metrics, Task
 
 if TYPE_CHECKING:
     from zoo.data import Loader
@@ -48,6 +50,7 @@ def evaluate(
     figures: bool = False,
     title: str = "",
     between: Callable[[], None] = lambda: None,
+    processes: Processes = ALONE,
 ) -> Evaluation:
     """Measure a model on a split; the views of a sample are predicted one after the other and merged by the task.
 
@@ -65,6 +68,7 @@ def evaluate(
         figures: make the task's pictures too.
         title: what progress calls it; the split's name by default.
         between: called after every batch; may raise to stop.
+        processes: those that measure together, each with its own share of the split; all come to the same measures.
 
     Returns:
         The task's measures and pictures.
@@ -93,8 +97,26 @@ def evaluate(
                 samples += len(seen[0])
             watched.advance()
             between()
+        _take_in_others(processes, device, metrics, pictures)
+        samples = sum(processes.gathered(samples))
         measured = {name: float(value) for name, value in metrics.compute().items()}
     return Evaluation(measured, pictures.all(), samples, time.perf_counter() - started)
+
+
+def _take_in_others(processes: Processes, device: torch.device, metrics: Metrics, pictures: _Pictures) -> None:
+    """Have every process know what all have seen, put together in the same order."""
+    if processes.count == 1:
+        return
+    seen = processes.gathered_onto(device, (metrics, pictures.all()))
+    metrics.reset()
+    pictures.clear()
+    for theirs, figures in seen:
+        metrics.merge(theirs)
+        pictures.add(figures)
+    for module in modules_in(metrics):
+        for part in module.modules():
+            if hasattr(part, "sync_on_compute"):  # torchmetrics would add the processes up once more
+                part.sync_on_compute = False  # type: ignore[assignment]
 
 
 def complete_samples(batch: Batch, views: int) -> Batch:
@@ -127,6 +149,9 @@ class _Pictures:
         for figure in figures:
             known = self._by_title.get(figure.title)
             self._by_title[figure.title] = figure if known is None else known + figure
+
+    def clear(self) -> None:
+        self._by_title.clear()
 
     def all(self) -> list[Figure]:
         return list(self._by_title.values())

@@ -21,8 +21,9 @@ class RunFolder:
     A row of `metrics.jsonl` is `{"step", "epoch", "split": "train" | "val", "time", "loss", ...}`; train rows also have
     `lr` and `samples_per_s`. `epoch` counts from 1, `time` is Unix seconds, values that are not finite are null.
 
-    Attributes:
+    Args:
         path: the folder itself.
+        writes: whether this process adds to it; of several that train together one does.
 
     Example:
         >>> folder = RunFolder("runs/quickstart")
@@ -30,8 +31,9 @@ class RunFolder:
         ('metrics.jsonl', 'report.html')
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, writes: bool = True) -> None:
         self.path = Path(path)
+        self._writes = writes
 
     @classmethod
     def fresh(cls, name: str, runs: str | Path = "runs") -> Path:
@@ -156,6 +158,8 @@ class RunFolder:
         Raises:
             RunError: the disk is full or cannot be written.
         """
+        if not self._writes:
+            return
         finite = {key: _finite(value) for key, value in {**row, "time": round(time.time(), 3)}.items()}
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
@@ -176,7 +180,7 @@ class RunFolder:
 
     def cut_back(self, size: int) -> None:
         """Forget the rows that were written after a checkpoint."""
-        if self.metrics_bytes() > size:
+        if self._writes and self.metrics_bytes() > size:
             with self.metrics.open("r+b") as file:
                 file.truncate(size)
 

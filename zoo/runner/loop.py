@@ -26,7 +26,7 @@ from zoo.runner.losses import Losses
 from zoo.runner.monitor import Monitor
 from zoo.runner.observers import Observers
 from zoo.runner.optim import objective_optimizers
-from zoo.runner.parallel import AveragedObjective
+from zoo.runner.parallel import AveragedObjective, synchronised_norms
 from zoo.runner.precision import gradient_scaler
 from zoo.runner.processes import ALONE, Processes
 from zoo.runner.progress import Progress
@@ -128,13 +128,15 @@ def fit(
         if processes.main:
             around.enter_context(training_lock(folder.path))
         around.enter_context(compiled(network or task.result(), run.compile))
-        snapshot = _snapshot(task, train, recipe, network, device, processes)
+        around.enter_context(synchronised_norms(task.state, run.sync_batch_norm and processes.count > 1))
+        with processes.agreeing():
+            snapshot = _snapshot(task, train, recipe, network, device, processes)
         checkpoints = Checkpoints(folder.checkpoints, run.checkpoint.keep, progress.say)
         training = Training(
             snapshot, val, recipe, folder, checkpoints, preprocess, device, progress, observers, stop,
             frozen=frozen, times=times, processes=processes, micro_batch=_rows_at_once(run, task),
             ends=None if run.max_time is None else started + run.max_time,
-            averaged=_averaged(snapshot, processes), weigh=getattr(train, "weight", lambda batch: 1.0),
+            averaged=_averaged(snapshot, processes, run), weigh=getattr(train, "weight", lambda batch: 1.0),
         )  # fmt: skip
         if resume:
             training.resume()
@@ -209,14 +211,16 @@ def _rows_at_once(run: RunSlot, task: Task) -> int | None:
     return run.micro_batch * task.views if isinstance(run.micro_batch, int) else None
 
 
-def _averaged(snapshot: Snapshot, processes: Processes) -> dict[str, AveragedObjective]:
+def _averaged(snapshot: Snapshot, processes: Processes, run: RunSlot) -> dict[str, AveragedObjective]:
     """The objectives of several processes, each built while only its parameters learn."""
     if processes.count == 1:
         return {}
     averaged = {}
     for optimizer in snapshot.optimizers:
         with only_these_learn(optimizer, snapshot.optimizers):
-            averaged[optimizer.objective.name] = AveragedObjective(optimizer, snapshot.task.state)
+            averaged[optimizer.objective.name] = AveragedObjective(
+                optimizer, snapshot.task.state, unused=run.find_unused_parameters
+            )
     return averaged
 
 

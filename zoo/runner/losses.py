@@ -117,7 +117,8 @@ class Losses:
         bad = ((name, value, item) for (name, item), value in zip(places, fetched, strict=True))
         mine = next((self._in_words(*each) for each in bad if not math.isfinite(each[1])), None)
         said = next(text for text in self._processes.gathered(mine) if text is not None)
-        return NonFiniteLoss(said, hint="lower optim.params.lr, set run.clip_grad_norm, or look at these samples")
+        error = NonFiniteLoss(said, hint="lower optim.params.lr, set run.clip_grad_norm, or look at these samples")
+        return self._processes.everywhere(error)
 
     def _in_words(self, name: str, value: float, item: _Pending) -> str:
         samples = [self._keys(int(index)) for index in item.index[:4]]

@@ -85,6 +85,7 @@ class Pipeline:
                 in the data and not only its first class.
         """
         from zoo.data import Decoder, Loader
+        from zoo.data.loading.plan import Share
 
         data, run = self.recipe.data, self.recipe.run
         return Loader(
@@ -92,7 +93,7 @@ class Pipeline:
             inputs=self.listed.model.inputs,
             clip=self.clip,
             audio=self.audio,
-            batch=run.batch,
+            batch=run.batch // Share.own().ranks,
             views=self.task.views if train else data.views,
             crops=1 if train else data.crops,
             train=train,

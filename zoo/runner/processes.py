@@ -11,9 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo_registry.errors import Problem, RunError, ZooError
+
+if TYPE_CHECKING:
+    import torch
+    from torch.nn import Module
+
+E = TypeVar("E", bound=ZooError)
 
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others: writing a large checkpoint or decoding a bad film may keep one of them."""
@@ -50,9 +57,31 @@ class Processes:
         distributed.all_gather_object(values, value)
         return values
 
+    def gathered_onto(self, device: torch.device, value: Any) -> list[Any]:
+        """The same for objects that hold tensors, which come to lie on a device of this process."""
+        import torch
+
+        packed = BytesIO()
+        torch.save(value, packed)
+        return [
+            torch.load(BytesIO(theirs), map_location=device, weights_only=False)  # of our own processes
+            for theirs in self.gathered(packed.getvalue())
+        ]
+
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process."""
-        return flag if self.count == 1 else sum(self._sum([float(flag)])) > 0
+        return flag if self.count == 1 else self.largest(int(flag)) > 0
+
+    def largest(self, number: int) -> int:
+        """The largest number that any process gives."""
+        if self.count == 1:
+            return number
+        import torch
+        from torch import distributed
+
+        found = torch.tensor([number])
+        distributed.all_reduce(found, distributed.ReduceOp.MAX)
+        return int(found)
 
     def means(self, values: Sequence[float], counts: Sequence[int]) -> tuple[Sequence[float], Sequence[int]]:
         """Means over the samples of all processes, and how many those were.
@@ -88,7 +117,41 @@ class Processes:
             problems = [
                 Problem(f"process {names} of {self.count}: {each.message}", each.where, each.hint) for each in problems
             ]
-        raise kind(problems)
+        raise self.everywhere(kind(problems))
+
+    def everywhere(self, error: E) -> E:
+        """An error that every process raises, as the main one says it and the others do not."""
+        error.silent = not self.main
+        return error
+
+    @contextmanager
+    def agreeing(self) -> Iterator[None]:
+        """What goes wrong inside in one process is raised in all of them; all leave it together."""
+        wrong: ZooError | None = None
+        try:
+            yield
+        except ZooError as error:
+            if self.count == 1:
+                raise
+            wrong = error
+        self.agree_on(wrong)
+
+    def first(self, value: Any) -> Any:
+        """What the main process gives; all call it together."""
+        return self.gathered(value if self.main else None)[0]
+
+    def wait(self) -> None:
+        """Until all are here."""
+        self.any(False)
+
+    def share_buffers(self, module: Module) -> None:
+        """Give every process the main one's buffers, such as running statistics of batch norms."""
+        if self.count == 1:
+            return
+        from torch import distributed
+
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, src=0)
 
     def _sum(self, numbers: Sequence[float]) -> list[float]:
         import torch
@@ -96,7 +159,8 @@ class Processes:
 
         table = torch.tensor(numbers, dtype=torch.float64)
         distributed.all_reduce(table)
-        return table.tolist()
+        totals: list[float] = table.tolist()
+        return totals
 
 
 ALONE = Processes()
@@ -106,6 +170,15 @@ ALONE = Processes()
 def started_together() -> bool:
     """Whether a launcher started this process along with others."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def restarted() -> bool:
+    """Whether the launcher has started this process again because one was lost."""
+    return _restarts() > 0
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @contextmanager
@@ -123,12 +196,19 @@ def joined(device: str) -> Iterator[Processes]:
         return
     import torch
     from torch import distributed
+    from torch.distributed.rendezvous import rendezvous
 
     gpus = device != "cpu" and torch.cuda.is_available()
     if gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     try:
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
+        store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
+        # The launcher's store outlives a restart, and what the lost processes left there must not be found.
+        attempt = torch._C._distributed_c10d.PrefixStore(
+            f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store
+        )
+        backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+        distributed.init_process_group(backend, store=attempt, rank=rank, world_size=count, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise RunError(
             f"the processes of this run do not meet: {error}",

@@ -39,16 +39,8 @@ class StopSignals:
         self._restore()
 
     def interrupted(self, done: str, hint: str) -> Interrupted:
-        """The error to raise after the checkpoint; its exit code is 128 + the signal's number.
-
-        Args:
-            done: what was done before, as in `stopped by SIGINT after step 3`.
-            hint: how to go on.
-        """
-        number = self.received or signal.SIGINT
-        error = Interrupted(f"stopped by {number.name} {done}", hint=hint)
-        error.exit_code = 128 + number
-        return error
+        """The error to raise after the signal that came."""
+        return interrupted(self.received or signal.SIGINT, done, hint)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
@@ -65,3 +57,16 @@ class StopSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+def interrupted(number: signal.Signals, done: str, hint: str) -> Interrupted:
+    """The error to raise after the checkpoint; its exit code is 128 + the signal's number.
+
+    Args:
+        number: the signal.
+        done: what was done before, as in `stopped by SIGINT after step 3`.
+        hint: how to go on.
+    """
+    error = Interrupted(f"stopped by {number.name} {done}", hint=hint)
+    error.exit_code = 128 + number
+    return error

@@ -26,6 +26,7 @@ from zoo.recipe import (
     write_lock,
 )
 from zoo.runner.folder import RunFolder
+from zoo.runner.processes import ALONE, Processes, joined, part, restarted
 from zoo.runner.progress import Progress
 from zoo_registry.catalog import catalog
 from zoo_registry.errors import HubError, Interrupted, Problem, RecipeError, RunError, ZooError
@@ -55,11 +56,13 @@ class RunResult:
         folder: where everything is; `report.html` first of all.
         summary: the headline numbers, as in `summary.json`: "val/accuracy", ...
         tables: what was compared: compression before and after, exported files, files that could not be decoded.
+        main: whether this process wrote it; of several that trained together one does.
     """
 
     folder: Path
     summary: Mapping[str, Any]
     tables: Sequence[Table] = ()
+    main: bool = True
 
 
 def run(
@@ -99,10 +102,26 @@ def run(
     lock = lock_of(recipe) if locked and isinstance(recipe, str | Path) else None
     if locked and lock is None:
         raise RunError("only a recipe that ran elsewhere has a lock", hint="name its run, path or URI")
-    where = resume or out or RunFolder.fresh(loaded.name)
-    folder = RunFolder.open(where, loaded.data, resume=resume is not None)
-    with Progress(quiet=quiet) as progress:
-        return _Stages(loaded, folder, progress, resume=resume is not None, publish=publish, lock=lock).run()
+    with joined(loaded.schema.run.device) as processes:
+        folder, resumed = _folder_of(loaded, out, resume, processes)
+        with Progress(quiet=quiet or not processes.main) as progress:
+            return _Stages(loaded, folder, progress, resumed, publish, lock, processes).run()
+
+
+def _folder_of(
+    loaded: LoadedRecipe, out: str | Path | None, resume: str | Path | None, processes: Processes
+) -> tuple[RunFolder, bool]:
+    """The folder of a run and whether it goes on there; of several processes the main one makes it."""
+    if out is None and resume is None and restarted():
+        raise RunError("a run that is started again has to know its folder", hint="start it with --out FOLDER")
+    if resume is None and restarted() and out is not None and RunFolder(out).recipe.is_file():
+        resume = out
+    where: str | Path | None = None
+    with processes.agreeing():
+        if processes.main:
+            where = resume or out or RunFolder.fresh(loaded.name)
+            RunFolder.open(where, loaded.data, resume=resume is not None)
+    return RunFolder(processes.first(where), writes=processes.main), resume is not None
 
 
 def load_checked(
@@ -138,6 +157,8 @@ class _Stages:
     resume: bool
     publish: bool
     lock: Mapping[str, Any] | None = None
+    processes: Processes = ALONE
+    facts: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
@@ -148,9 +169,13 @@ class _Stages:
         """Every stage whose slot is filled, in order."""
         started = time.perf_counter()
         self.recipe = self.loaded.schema
-        self._begin()
+        with self.processes.agreeing():
+            self._begin()
         try:
-            self._stages()
+            self._train()
+            if not self.processes.main:
+                return RunResult(self.folder.path, self.summary, main=False)
+            self._make()
             self.summary["seconds"] = round(time.perf_counter() - started, 1)
             self._write_summary()
             self._report()
@@ -171,20 +196,21 @@ class _Stages:
 
         try:
             self._check_publishing()
+            self._check_processes()
             self.device = configure(self.recipe.run)
-            self.pipeline: Pipeline = assemble(self.loaded, self.folder.quarantine)
+            self.pipeline: Pipeline = assemble(self.loaded, self.folder.quarantine if self.processes.main else None)
             place(self.pipeline.task, self.device)
             self.pipeline.preprocess.to(self.device)
-            self.observers = Observers(
-                build_observers(self.recipe.run.observers, self.pipeline.provided), self.progress.say
-            )
-            self._write_lock()
+            watching = build_observers(self.recipe.run.observers, self.pipeline.provided) if self.processes.main else []
+            self.observers = Observers(watching, self.progress.say)
+            if self.processes.main:
+                self._write_lock()
         except BaseException:
-            if not self.resume:
+            if not self.resume and self.processes.main:
                 _discard(self.folder)
             raise
         self.observers.notify("run_start", self.folder.path, self.loaded.data)
-        self.summary |= {"recipe": self.facts["name"], "model": self.pipeline.listed.name}
+        self.summary |= {"recipe": self.facts.get("name", self.loaded.name), "model": self.pipeline.listed.name}
         self.summary["device"] = str(self.device)
         notes = [f"{split.name}: {note}" for split in self.pipeline.splits.values() for note in split.notes]
         if notes:
@@ -194,12 +220,45 @@ class _Stages:
         if self.pipeline.skipped:
             self.progress.say(f"new classifier, not from the weights: {', '.join(self.pipeline.skipped)}")
 
-    def _stages(self) -> None:
-        """Fit to export. What training made is kept and reported, also when a later stage fails."""
+    def _check_processes(self) -> None:
+        """What several processes cannot do, said before the first step."""
+        from zoo.runner.device import choose_device
+
+        run, count, problems = self.recipe.run, self.processes.count, []
+        if run.batch % count:
+            problems.append(
+                Problem(
+                    f"a batch of {run.batch} cannot be divided over {count} processes",
+                    self.loaded.where(("run", "batch")),
+                    f"write run.batch: {max(run.batch // count, 1) * count}; it is of all processes together",
+                )
+            )
+        if run.sync_batch_norm and count > 1 and choose_device(run.device).type == "cpu":
+            problems.append(
+                Problem(
+                    "torch has synchronised batch norms for GPUs only",
+                    self.loaded.where(("run", "sync_batch_norm")),
+                    "remove it",
+                )
+            )
+        if problems:
+            raise RecipeError(problems)
+
+    def _train(self) -> None:
+        """Fit and evaluate, all processes together; afterwards the main one goes on by itself."""
         if self.recipe.optim is not None and "train" in self.pipeline.splits:
             self._fit()
         self.module: Module = self.pipeline.task.result().eval()
+        self.processes.share_buffers(self.pipeline.task.state)
         self._evaluate()
+        for found in self.processes.gathered(self.pipeline.quarantine.entries):
+            for bad in found:
+                self.pipeline.quarantine.add(bad)
+        self.summary["quarantined"] = len(self.pipeline.quarantine)
+        part()
+
+    def _make(self) -> None:
+        """From the saved model to the exported files. What training made is kept, also when a later stage fails."""
         self._save()
         try:
             if self.recipe.compress:
@@ -230,8 +289,11 @@ class _Stages:
                 resume=self.resume,
                 network=self.pipeline.network,
                 frozen=self.pipeline.frozen,
+                processes=self.processes,
             )
         self.summary |= {"epochs": result.epochs, "steps": result.steps}
+        if result.stopped != "finished":
+            self.summary["stopped"] = result.stopped
 
     def _evaluate(self) -> None:
         first = next((name for name in ("val", "test") if name in self.pipeline.splits), None)
@@ -239,14 +301,13 @@ class _Stages:
             if name not in self.pipeline.splits:
                 continue
             with closing(self.pipeline.loader(name)) as loader:
-                measured = self._measure(self.module, loader, figures=name == first)
+                measured = self._measure(self.module, loader, figures=name == first, together=True)
             self.summary |= {f"{name}/{metric}": value for metric, value in measured.metrics.items()}
             self.summary[f"{name}/samples"] = measured.samples
             self.figures += measured.figures
         self.summary["parameters"] = sum(parameter.numel() for parameter in self.module.parameters())
-        self.summary["quarantined"] = len(self.pipeline.quarantine)
 
-    def _measure(self, module: Module, loader: Loader, *, figures: bool = False) -> Evaluation:
+    def _measure(self, module: Module, loader: Loader, *, figures: bool = False, together: bool = False) -> Evaluation:
         from zoo.runner.evaluation import evaluate
 
         return evaluate(
@@ -258,6 +319,7 @@ class _Stages:
             precision=self.recipe.run.precision,
             progress=self.progress,
             figures=figures,
+            processes=self.processes if together else ALONE,
         )
 
     def _save(self) -> None:
@@ -486,7 +548,7 @@ class _Stages:
         from zoo.runner.device import hardware
 
         before = read_lock(self.folder.lock) if self.resume and self.folder.lock.is_file() else {}
-        self.facts: dict[str, Any] = {
+        self.facts = {
             "name": before.get("name", self.loaded.name),
             "foreign_publish": before.get("foreign_publish", self.loaded.publish_is_foreign),
             "threads": torch.get_num_threads(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.recipe.schema import RecipeSchema
-from zoo.runner.checkpoint import Checkpoints, DamagedCheckpoint, checkpoint_name
+from zoo.runner.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checkpoint_name
 from zoo.runner.evaluation import evaluate
 from zoo.runner.folder import RunFolder
 from zoo.runner.freeze import Frozen
@@ -24,7 +25,7 @@ from zoo.runner.parallel import AveragedObjective, Loss
 from zoo.runner.processes import ALONE, Processes
 from zoo.runner.progress import Progress, ProgressTask
 from zoo.runner.setbacks import Setbacks
-from zoo.runner.signals import StopSignals
+from zoo.runner.signals import StopSignals, interrupted
 from zoo.runner.snapshot import STATE, Position, Snapshot, load_state
 from zoo.runner.time_shares import TimeShares, in_words
 from zoo_registry.errors import RunError
@@ -112,14 +113,12 @@ class Training:
 
     def resume(self) -> None:
         """Go back to the newest whole checkpoint, and to how `metrics.jsonl` was then."""
-        checkpoint = self.checkpoints.newest()
+        checkpoint = self._newest()
         if checkpoint is None:
-            self.checkpoints.forget_after(None)
             self.folder.cut_back(0)
             self.progress.say("no checkpoint yet: starting at the first step")
             return
         self.snapshot.restore(checkpoint)
-        self.checkpoints.forget_after(checkpoint.name)
         self.folder.cut_back(checkpoint.record["metrics_bytes"])
         self.best, self.saved = checkpoint.record["best"], checkpoint.name
         self.progress.say(f"going on from {self.checkpoints.folder / checkpoint.name}")
@@ -129,6 +128,16 @@ class Training:
                 f"the run had {threads} threads, now there are {torch.get_num_threads()}: "
                 "sums will round differently (run.threads fixes the number)"
             )
+
+    def _newest(self) -> Checkpoint | None:
+        """The newest whole checkpoint; the main process says which, and deletes what is newer."""
+        newest = None
+        with self.processes.agreeing():
+            if self.processes.main:
+                newest = self.checkpoints.newest()
+                self.checkpoints.forget_after(newest.name if newest else None)
+        name = self.processes.first(newest.name if newest else None)
+        return newest if self.processes.main or name is None else self.checkpoints.read(name)
 
     def epoch_begin(self) -> None:
         """Train mode but for what is frozen, and a fresh clock: validation is no training time."""
@@ -196,12 +205,16 @@ class Training:
 
     def stop_if_asked(self) -> None:
         """Write a checkpoint and raise `Interrupted` after a signal to any of the processes."""
-        if not self.processes.any(self.stop.received is not None):
+        received = self.processes.largest(self.stop.received or 0)
+        if not received:
             return
         self.keep(checkpoint_name(self.at.step))
-        raise self.stop.interrupted(
-            f"after step {self.at.step}; checkpoint written", f"zoo run --resume {self.folder.path} goes on"
+        error = interrupted(
+            signal.Signals(received),
+            f"after step {self.at.step}; checkpoint written",
+            f"zoo run --resume {self.folder.path} goes on",
         )
+        raise self.processes.everywhere(error)
 
     @property
     def goes_on(self) -> bool:
@@ -220,6 +233,7 @@ class Training:
     def epoch_end(self) -> None:
         """Validate, see whether it is the best, let schedules know, and keep the state."""
         self.log()
+        self.processes.share_buffers(self.task.state)
         metrics = self._validate(self.val) if self.val is not None else {}
         means = self.losses.epoch.values()
         name, direction = self.task.monitor
@@ -252,6 +266,7 @@ class Training:
 
     def take_best(self) -> None:
         """Leave the task in the state of its best epoch."""
+        self.processes.wait()  # until the main one has written it
         if self.best is None or self.best == self.saved:
             return
         try:
@@ -280,7 +295,8 @@ class Training:
             precision=self.recipe.run.precision,
             progress=self.progress,
             title=f"{val.split.name} {self.at.epoch + 1}/{self.epochs}",
-            between=self.stop_if_asked,
+            between=self._stop_between,
+            processes=self.processes,
         ).metrics
         if self.task.monitor[0] not in metrics:
             raise RunError(
@@ -288,6 +304,11 @@ class Training:
                 hint=f"it has {', '.join(metrics)}",
             )
         return metrics
+
+    def _stop_between(self) -> None:
+        """After a batch of validation, of which several processes may not have equally many."""
+        if self.processes.count == 1:
+            self.stop_if_asked()
 
     def _tell(self, epoch: int, means: dict[str, float], metrics: dict[str, float], improved: bool) -> None:
         """A line for people, and the epoch's values for observers."""

@@ -47,6 +47,24 @@ def test_in_training_all_take_as_many_steps_and_show_every_sample(count: int, ba
     assert len(set(numbers)) == len(numbers)  # augmentations in workers draw by it
 
 
+@pytest.mark.parametrize(("samples", "ranks"), [(8, 2), (5, 2), (5, 3), (7, 2)])
+def test_the_mean_over_processes_of_weighted_means_is_the_mean_over_samples(
+    split_of_eight: Split, samples: int, ranks: int
+) -> None:
+    split = Split("train", split_of_eight.samples[:samples], split_of_eight.labels)
+    loaders = [loader_of(split, train=True, share=Share(rank, ranks), batch=2) for rank in range(ranks)]
+    value = {index: float(index**2) for index in range(samples)}
+    for number, batches in enumerate(zip(*(loader.epoch(0) for loader in loaders), strict=True)):
+        weights = [loader.weight(number) for loader in loaders]
+        means = [sum(value[int(index)] for index in batch.index) / len(batch) for batch in batches]
+        counted = [
+            int(index) for batch, weight in zip(batches, weights, strict=True) if weight for index in batch.index
+        ]
+        expected = sum(value[index] for index in counted) / len(counted)
+        found = sum(weight * mean for weight, mean in zip(weights, means, strict=True)) / ranks
+        assert found == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_an_epoch_entered_late_goes_on_in_every_process(ranks: int) -> None:
     for rank in range(ranks):

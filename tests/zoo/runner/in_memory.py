@@ -68,6 +68,9 @@ class Accuracy:
     def compute(self) -> Mapping[str, float]:
         return {"accuracy": self.right / self.seen}
 
+    def merge(self, other: Accuracy) -> None:
+        self.right, self.seen = self.right + other.right, self.seen + other.seen
+
 
 class BrightOrDark:
     """The smallest task with everything that makes resuming hard: dropout, batch norm, a linear head."""
@@ -147,8 +150,14 @@ def train(
         loader or InMemoryLoader(),
         InMemoryLoader(6, train=False, seed=1) if val == "default" else val,
         recipe=schema or recipe(),
-        folder=RunFolder(path),
-        **{"augment": add_noise, "preprocess": to_float, "device": CPU, "progress": Progress(quiet=True), **options},
+        **{
+            "folder": RunFolder(path),
+            "augment": add_noise,
+            "preprocess": to_float,
+            "device": CPU,
+            "progress": Progress(quiet=True),
+            **options,
+        },
     )
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from zoo.data.decode.film import Decoder
 from zoo.data.loading.lanes import LaneReader, Lanes
-from zoo.data.loading.plan import Balance, Request, Sampling, Share, in_order, requests
+from zoo.data.loading.plan import Balance, Request, Sampling, Share, dealt, in_order, requests
 from zoo.data.loading.quarantine import BadFile, Quarantine
 from zoo.data.loading.reader import Answer, Reader
 from zoo.data.loading.watch import Watch
@@ -166,6 +166,20 @@ class Loader:
         if self.batches is None:
             raise TypeError(f"nobody knows how many batches the {self.split.name} split has: it is a stream")
         return self.batches
+
+    def weight(self, number: int) -> float:
+        """How much the loss of a training batch counts, so that the mean over all processes is that over all samples.
+
+        1 where every process has as many samples in the step, 0 where a sample of the epoch's beginning stands in.
+
+        Args:
+            number: of the batch in the epoch, the first is 0.
+        """
+        if self._sampling is None:
+            return 1.0
+        left = len(self._sampling) - number * self.batch * self._share.ranks
+        _, size = dealt(left, self.batch, self._share)
+        return size * self._share.ranks / min(self.batch * self._share.ranks, left)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch; one epoch of a loader at a time.

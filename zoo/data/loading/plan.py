@@ -113,11 +113,24 @@ class EpochPlan:
     def _rows(self, step: int) -> slice:
         """The part of the order that a request shows."""
         begin = step * self.batch * self.share.ranks
-        count = min(self.batch * self.share.ranks, len(self.order) - begin)
-        size, more = divmod(count, self.share.ranks)
-        at = begin + self.share.rank * size + min(self.share.rank, more)
-        size += self.share.rank < more
-        return slice(at, at + size) if size else slice(0, 1)
+        at, size = dealt(len(self.order) - begin, self.batch, self.share)
+        return slice(begin + at, begin + at + size) if size else slice(0, 1)
+
+
+def dealt(left: int, batch: int, share: Share) -> tuple[int, int]:
+    """Where in a step's samples those of one process begin, and how many they are.
+
+    Args:
+        left: samples of the epoch from the step on.
+        batch: samples of a full step for each process.
+        share: of the process.
+
+    Example:
+        >>> [dealt(5, 4, Share(rank, 2)) for rank in (0, 1)]
+        [(0, 3), (3, 2)]
+    """
+    size, more = divmod(min(batch * share.ranks, left), share.ranks)
+    return share.rank * size + min(share.rank, more), size + (share.rank < more)
 
 
 class Sampling:

@@ -1,0 +1,172 @@
+"""What processes do together: `torchrun --nproc-per-node N -m tests.zoo.runner.together FOLDER SCENARIO...`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import distributed, nn
+from torch.nn import functional
+
+from tests.zoo.runner.in_memory import BrightOrDark, InMemoryLoader, recipe, same_weights, train
+from zoo.data.loading.plan import Share, dealt
+from zoo.runner.folder import RunFolder
+from zoo.runner.processes import Processes, joined
+from zoo.runner.progress import Progress
+from zoo_registry.errors import Interrupted, NonFiniteLoss, RunError
+
+ADAM = {"name": "adam", "params": {"lr": 0.01}, "schedule": {"name": "cosine", "params": {"warmup": 2}}}
+SAMPLES, BATCH = 21, 4  # of all processes together: the last batch is one sample
+
+
+class WithoutNorm(BrightOrDark):
+    """Batch norms and dropout see the share of one process; without them nothing depends on who sees what."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.state = nn.Sequential(
+            nn.Conv3d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)
+        )
+
+
+class SharedLoader(InMemoryLoader):
+    """Deals every batch out to the processes, as `zoo.data.Loader` does."""
+
+    def __init__(self, processes: Processes, *, train: bool = True, samples: int = SAMPLES) -> None:
+        super().__init__(samples, batch=BATCH, train=train)
+        self.share = Share(processes.rank, processes.count)
+
+    def weight(self, number: int) -> float:
+        left = len(self.label_b) - number * BATCH
+        return dealt(left, BATCH // self.share.ranks, self.share)[1] * self.share.ranks / min(BATCH, left)
+
+    def epoch(self, epoch: int, start: int = 0) -> Any:
+        for batch in super().epoch(epoch, start):
+            at, size = dealt(len(batch), BATCH // self.share.ranks, self.share)
+            if size or self.train:
+                yield batch.rows(slice(at, at + size) if size else slice(0, 1))
+
+
+def together(
+    folder: Path, processes: Processes, task: Any, schema: Any, *, resume: bool = False, val: Any = "default"
+) -> Any:
+    folder.mkdir(parents=True, exist_ok=True)
+    return train(
+        folder,
+        task,
+        schema,
+        loader=SharedLoader(processes),
+        val=SharedLoader(processes, train=False, samples=7) if val == "default" else val,
+        augment=None,
+        folder=RunFolder(folder, writes=processes.main),
+        progress=Progress(quiet=True),
+        processes=processes,
+        resume=resume,
+    )
+
+
+def equal(folder: Path, processes: Processes) -> None:
+    """Train, and leave metrics and weights."""
+    task = WithoutNorm()
+    together(folder, processes, task, recipe(ADAM, epochs=3, batch=BATCH, log_every=1, accumulate=2))
+    save_file(task.state.state_dict(), folder / f"rank-{processes.rank}.safetensors")
+
+
+def norms(folder: Path, processes: Processes) -> None:
+    """Everything that differs between processes while they train: dropout and batch norms. All must end alike."""
+    task = BrightOrDark()
+    together(folder, processes, task, recipe(ADAM, epochs=2, batch=BATCH, log_every=2))
+    save_file(task.state.state_dict(), folder / f"rank-{processes.rank}.safetensors")
+
+
+class Stopped(BrightOrDark):
+    """Process 1 gets SIGTERM in its third step."""
+
+    def after_step(self, step: int) -> None:
+        if step == 2 and distributed.is_initialized() and distributed.get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stop(folder: Path, processes: Processes) -> None:
+    """A signal to one stops all after the same step; going on gives what an undisturbed run would have."""
+    schema = recipe(ADAM, epochs=2, batch=BATCH)
+    try:
+        together(folder, processes, Stopped(), schema)
+    except Interrupted as stopped:
+        (folder / f"rank-{processes.rank}.txt").write_text(str(stopped))
+    resumed, undisturbed = BrightOrDark(), BrightOrDark()
+    together(folder, processes, resumed, schema, resume=True)
+    together(folder / "undisturbed", processes, undisturbed, schema)
+    assert same_weights(resumed, undisturbed)
+
+
+class NaNInOne(BrightOrDark):
+    """The loss of process 1 becomes NaN in its fourth batch."""
+
+    batches = 0
+
+    def loss(self, batch: Any, shared: dict[str, Any]) -> dict[str, torch.Tensor]:
+        terms = super().loss(batch, shared)
+        self.batches += 1
+        spoiled = self.batches == 4 and distributed.get_rank() == 1
+        return {"total": terms["total"] * float("nan")} if spoiled else terms
+
+
+def nan(folder: Path, processes: Processes) -> None:
+    """All stop with the same words."""
+    try:
+        together(folder, processes, NaNInOne(), recipe(ADAM, batch=BATCH, log_every=2))
+    except NonFiniteLoss as error:
+        (folder / f"rank-{processes.rank}.txt").write_text(str(error))
+
+
+class LeavesOut(BrightOrDark):
+    """Has a layer that no loss goes through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state.unused = nn.Linear(2, 2)
+
+    def loss(self, batch: Any, shared: dict[str, Any]) -> dict[str, torch.Tensor]:
+        said = batch.inputs["clip_bcthw"]
+        for part in list(self.state)[:-1]:
+            said = part(said)
+        return {"total": functional.cross_entropy(said, batch.targets["label_b"])}
+
+
+def unused(folder: Path, processes: Processes) -> None:
+    """Parameters that the loss leaves out are an error in words, and none where the recipe expects them."""
+    try:
+        together(folder / "strict", processes, LeavesOut(), recipe(ADAM, batch=BATCH, epochs=1), val=None)
+    except RunError as error:
+        (folder / f"rank-{processes.rank}.txt").write_text(str(error))
+    schema = recipe(ADAM, batch=BATCH, epochs=1, find_unused_parameters=True)
+    together(folder / "aware", processes, LeavesOut(), schema, val=None)
+
+
+def agree(folder: Path, processes: Processes) -> None:
+    """What one process finds wrong is raised in all."""
+    try:
+        with processes.agreeing():
+            if processes.rank == 1:
+                raise RunError("the disk of process 1 is full", hint="free some space")
+    except RunError as error:
+        (folder / f"rank-{processes.rank}.txt").write_text(str(error))
+
+
+def main(folder: Path, *scenarios: str) -> None:
+    """Several at once: meeting takes longer than what is tried."""
+    torch.set_num_threads(1)
+    with joined("cpu") as processes:
+        for scenario in scenarios:
+            (folder / scenario).mkdir(parents=True, exist_ok=True)
+            globals()[scenario](folder / scenario, processes)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])
