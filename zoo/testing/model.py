@@ -16,12 +16,14 @@ from zoo.complexity import complexity, without_memory
 from zoo.testing.capabilities import LIMITS, check_batch1, check_bf16, check_channels_last
 from zoo.testing.network import seeded, tensors
 from zoo.testing.staged_network import StagedNetworkConformance
+from zoo.testing.streaming_network import StreamingNetworkConformance
 
 
-class ModelConformance(StagedNetworkConformance):
+class ModelConformance(StagedNetworkConformance, StreamingNetworkConformance):
     """Checks for a model. Subclass it as `Test...`.
 
-    A module that is a `zoo_registry.protocols.StagedNetwork` is checked as one; for others those checks are skipped.
+    A module that is a `zoo_registry.protocols.StagedNetwork` or `StreamingNetwork` is checked as one; for others those
+    checks are skipped.
     What the entry's `limits` declare is not asked for.
 
     Attributes:
