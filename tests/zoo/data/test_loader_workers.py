@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,28 +80,86 @@ class Stuck:
             return pipe.read()
 
 
-def test_a_worker_that_hangs_ends_the_run_with_the_name_of_its_sample(split_of_eight: Split, tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
+def with_stuck_sample(split: Split, pipe: Path, key: str) -> Split:
     os.mkfifo(pipe)
+    samples = list(split.samples)
+    samples[4] = replace(samples[4], media=Stuck(pipe), key=key)
+    return replace(split, samples=samples)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_hangs_is_replaced_and_its_sample_named(
+    split_of_eight: Split, tmp_path: Path, workers: int
+) -> None:
+    split = with_stuck_sample(split_of_eight, tmp_path / "pipe", "films/gone.mp4")
+    loader = loader_of(split, train=False, workers=workers, patience=1.0)
+    with pytest.warns(UserWarning, match=r"the train split has been at films/gone\.mp4 for [1-9]\d* s .* replaced"):
+        shown = [films_shown(batch) for batch in loader.epoch(0)]
+    assert shown == [[0, 1, 2], [3, 5], [6, 7]]
+    assert [bad.media for bad in loader.quarantine.entries] == ["films/gone.mp4"]
+    assert "did not come back" in loader.quarantine.entries[0].reason
+    assert [films_shown(batch) for batch in loader.epoch(0)] == shown
+    loader.close()
+
+
+def test_in_training_another_sample_stands_in_for_one_that_hangs(split_of_eight: Split, tmp_path: Path) -> None:
+    split = with_stuck_sample(split_of_eight, tmp_path / "pipe", "films/gone.mp4")
+    loader = loader_of(split, workers=1, patience=1.0)
+    with pytest.warns(UserWarning, match="replaced"):
+        shown = [film for batch in loader.epoch(0) for film in films_shown(batch)]
+    assert len(shown) == 8
+    assert 4 not in shown
+    loader.close()
+
+
+class Deadly:
+    """Media whose decoder ends its process, as one does that the system kills for its memory."""
+
+    size = None
+
+    def __init__(self, film: Path, left: Path) -> None:
+        self._film, self._left = film, left
+
+    def read(self) -> bytes:
+        if (deaths := int(self._left.read_text())) > 0:
+            self._left.write_text(str(deaths - 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._film.read_bytes()
+
+
+@pytest.mark.parametrize("deaths", [1, 3])
+def test_a_worker_that_died_is_replaced_and_nothing_is_missing(
+    split_of_eight: Split, tmp_path: Path, deaths: int
+) -> None:
+    (tmp_path / "left").write_text(str(deaths))
     samples = list(split_of_eight.samples)
-    samples[4] = replace(samples[4], media=Stuck(pipe), key="films/gone.mp4")
-    loader = loader_of(replace(split_of_eight, samples=samples), train=False, workers=1, patience=1.0)
-    batches = loader.epoch(0)
-    assert films_shown(next(batches)) == [0, 1, 2]
-    with pytest.raises(DataError, match=r"the train split has been at films/gone\.mp4 for [1-9]\d* s") as caught:
-        next(batches)
-    assert "zoo run --resume" in str(caught.value.problems[0].hint)
+    samples[4] = replace(samples[4], media=Deadly(Path(str(samples[4].media)), tmp_path / "left"), key="4")
+    loader = loader_of(replace(split_of_eight, samples=samples), train=False, workers=1)
+    with pytest.warns(UserWarning, match="a process that reads the train split died"):
+        shown = [films_shown(batch) for batch in loader.epoch(0)]
+    assert shown == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert not loader.quarantine.entries
+    loader.close()
+
+
+@pytest.mark.filterwarnings("ignore:a process that reads")
+def test_workers_that_die_again_and_again_end_the_run_in_words(split_of_eight: Split, tmp_path: Path) -> None:
+    (tmp_path / "left").write_text("100")
+    samples = list(split_of_eight.samples)
+    samples[4] = replace(samples[4], media=Deadly(Path(str(samples[4].media)), tmp_path / "left"), key="4")
+    loader = loader_of(replace(split_of_eight, samples=samples), train=False, workers=1)
+    with pytest.raises(DataError, match="a process that reads the train split died") as caught:
+        list(loader.epoch(0))
+    assert "data.workers=0" in str(caught.value.problems[0].hint)
     loader.close()
 
 
 def test_a_busy_worker_is_waited_for(split_of_eight: Split, tmp_path: Path) -> None:
     """One that comes back in the end is no reason to stop, however often the loader has looked."""
     pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
     film = Path(str(split_of_eight.samples[4].media)).read_bytes()
-    samples = list(split_of_eight.samples)
-    samples[4] = replace(samples[4], media=Stuck(pipe), key="films/slow.mp4")
-    loader = loader_of(replace(split_of_eight, samples=samples), train=False, workers=1, patience=60.0)
+    split = with_stuck_sample(split_of_eight, pipe, "films/slow.mp4")
+    loader = loader_of(split, train=False, workers=1, patience=60.0)
     look, looked = loader._see_that_none_hangs, []
 
     def look_and_answer() -> None:

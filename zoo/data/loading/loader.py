@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
@@ -38,6 +39,9 @@ PATIENCE = 300.0
 
 LOOK = 5.0
 """Seconds without an answer after which the loader looks at what its workers are doing."""
+
+MOST_REPLACED = 3
+"""Times in a row that a worker which died is replaced before the run ends; one that hangs always is."""
 
 FEW = 3
 """So many bad files stop no run by their share alone; all files of a split always do."""
@@ -74,7 +78,7 @@ class Loader:
         quarantine: where bad files go; None keeps them in memory.
         max_bad: the run stops when more than this part of the split turned out bad.
         pin_memory: page-locked batches for faster copies to a GPU; None when CUDA is there.
-        patience: seconds that a worker may spend on one sample before the run ends, naming it.
+        patience: seconds that a worker may spend on one sample; then it is replaced, and the sample counts as bad.
         share: which part of each epoch this process reads, where several work together; None asks `torch.distributed`.
             Together they show every sample once; in training all have the same number of batches, for which a sample
             may come again. A stream's shards are dealt out whole.
@@ -146,7 +150,7 @@ class Loader:
         # In training every process comes across all samples in time, in evaluation only across its own.
         self._readable = -(-len(split.samples) // (1 if train else self._share.ranks))
         self._pin = torch.cuda.is_available() and not decoder.stays_on_device if pin_memory is None else pin_memory
-        self._plan = _Plan()
+        self._plan, self._turn = _Plan(), object()
         self._answers: DataLoader[Answer] | None = None
 
     @property
@@ -193,7 +197,7 @@ class Loader:
 
         Raises:
             UndecodableMedia: a bad file, with `on_bad="raise"`.
-            DataError: too many files are bad, a worker process died, or hangs.
+            DataError: too many files are bad, worker processes die again and again, or one hangs on a stream.
         """
         if self._lanes is not None:
             epoch = epoch if self.train else 0
@@ -238,22 +242,34 @@ class Loader:
 
     def _read(self, plan: Iterable[Any]) -> Iterator[Answer]:
         """Answers in the order of the plan, however many workers give them."""
+        turn = self._turn = object()
+        given, died = 0, 0
+        answers = self._begin(plan)
+        while True:
+            began = time.perf_counter()
+            try:
+                answer = self._next(answers)
+            except _WorkerLost as lost:
+                died = 0 if lost.index is not None else died + 1
+                del answers  # ends the workers
+                self._replace(lost, died)
+                answers = self._begin(itertools.islice(plan, given, None))
+                continue
+            finally:
+                self.seconds_waited += time.perf_counter() - began
+            if answer is None:
+                return
+            if self._turn is not turn:
+                raise RuntimeError("another epoch of this loader was started: one at a time")
+            given, died = given + 1, 0
+            yield answer
+
+    def _begin(self, plan: Iterable[Any]) -> Iterator[Answer]:
+        """A new epoch of workers that live on; torch first waits for what an epoch left early had asked for."""
         if self._answers is None:
             self._answers = self._start()
         self._plan.requests = plan
-        answers = self._begin(self._answers)
-        while True:
-            began = time.perf_counter()
-            answer = self._next(answers)
-            self.seconds_waited += time.perf_counter() - began
-            if answer is None:
-                return
-            if self._plan.requests is not plan:
-                raise RuntimeError("another epoch of this loader was started: one at a time")
-            yield answer
-
-    def _begin(self, answers: DataLoader[Answer]) -> Iterator[Answer]:
-        """A new epoch of workers that live on; torch first waits for what an epoch left early had asked for."""
+        answers = self._answers
         return self._patiently(lambda: iter(answers))
 
     def _next(self, answers: Iterator[Answer]) -> Answer | None:
@@ -261,7 +277,7 @@ class Loader:
         return self._patiently(lambda: next(answers, None))
 
     def _patiently(self, wait: Callable[[], T]) -> T:
-        """What workers are waited for; says so when one died or hangs."""
+        """What workers are waited for, as long as they live and work."""
         while True:
             try:
                 return wait()
@@ -271,23 +287,33 @@ class Loader:
                     continue  # they are busy: keep waiting
                 if "DataLoader worker" not in str(error):
                     raise
-                raise DataError(
-                    f"a process that reads the {self.split.name} split died: {error}",
-                    hint="often memory, or a small /dev/shm: try `--set data.workers=0`",
-                ) from error
+                lost = _WorkerLost(f"a process that reads the {self.split.name} split died: {error}")
+            raise lost
 
     def _see_that_none_hangs(self) -> None:
         longest = self._watch.longest()
         if longest is None or longest[1] < self._patience:
             return
         index, seconds = longest
-        self.close()
-        raise DataError(
+        raise _WorkerLost(
             f"a process that reads the {self.split.name} split has been at {name_of(self.split, index)} for "
             f"{seconds:.0f} s and does not come back",
-            hint="a disk or network folder that does not answer, or a file that a decoder never finishes; "
-            "take the file out of the list and go on with `zoo run --resume`",
+            index,
         )
+
+    def _replace(self, lost: _WorkerLost, died: int) -> None:
+        """Start new workers on what was not answered, without the sample that one of them hung at.
+
+        Raises:
+            DataError: they die again and again, or read a stream, which cannot be entered in the middle.
+        """
+        self.close()
+        self._watch.forget()
+        if isinstance(self._reader, LaneReader) or died > MOST_REPLACED:
+            raise DataError(lost.said, hint=_HANGS if lost.index is not None else _DIES) from lost
+        warnings.warn(f"{lost.said}; it was replaced", stacklevel=2)
+        if lost.index is not None:
+            self._reader.give_up(lost.index, "a process that read it did not come back and was replaced")
 
     def _start(self) -> DataLoader[Answer]:
         return DataLoader(
@@ -319,6 +345,21 @@ class Loader:
         examples = [failure.problem() for failure in itertools.islice(self.bad.values(), FEW)]
         share = f"{found} of {of} files of the {self.split.name} split cannot be read"
         raise DataError([Problem(share, hint="`data.max_bad` is the part that is tolerated"), *examples])
+
+
+_HANGS = (
+    "a disk or network folder that does not answer, or a file that a decoder never finishes; "
+    "take the file out of the list and go on with `zoo run --resume`"
+)
+_DIES = "often memory, or a small /dev/shm: try `--set data.workers=0`"
+
+
+class _WorkerLost(Exception):
+    """A worker died, or hangs at the sample `index`."""
+
+    def __init__(self, said: str, index: int | None = None) -> None:
+        super().__init__(said)
+        self.said, self.index = said, index
 
 
 class _Plan:

@@ -202,6 +202,11 @@ class Reader:
         finally:
             self._watch.end()
 
+    def give_up(self, index: int, reason: str) -> None:
+        """Count a sample as one that cannot be read, without trying."""
+        sample = self.split.samples[index]
+        self._bad[index] = failure(self.split.name, sample, undecodable(sample.name, reason))
+
     def clip_of(self, index: int, view: int) -> Tensor:
         """The uint8 (C, T, H, W) clip that an evaluation shows as this view of this sample."""
         sample = at_hand(self.split.samples[index])

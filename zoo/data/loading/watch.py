@@ -39,6 +39,10 @@ class Watch:
         """It is done with it."""
         self._own()[0] = 0
 
+    def forget(self) -> None:
+        """No process reads: they were ended."""
+        self._places.zero_()
+
     def longest(self) -> tuple[int, float] | None:
         """Index of the sample that has been read for the longest time, and for how many seconds."""
         reading = [(since, index - 1) for index, since in self._places.tolist() if index]
