@@ -610,3 +610,15 @@ class TestTextbook(RecipeConformance):
 
 class TestFinetune(RecipeConformance):
     name = "recipes/finetune"
+
+
+class TestPretrainVideomae(RecipeConformance):
+    name = "recipes/pretrain_videomae"
+
+
+class TestPretrainMoco(RecipeConformance):
+    name = "recipes/pretrain_moco"
+
+
+class TestGanRecipe(RecipeConformance):
+    name = "recipes/gan"

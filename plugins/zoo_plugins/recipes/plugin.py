@@ -18,6 +18,21 @@ def zoo_recipes() -> list[Recipe]:
             "Fine-tunes a pretrained 3-D ResNet on films listed in a manifest.",
         ),
         Recipe(
+            "pretrain_videomae",
+            "zoo_plugins.recipes:pretrain_videomae.yaml",
+            "Pre-trains VideoMAE without labels on films listed in a manifest.",
+        ),
+        Recipe(
+            "pretrain_moco",
+            "zoo_plugins.recipes:pretrain_moco.yaml",
+            "Pre-trains a 3-D ResNet without labels, by contrast, on films listed in a manifest.",
+        ),
+        Recipe(
+            "gan",
+            "zoo_plugins.recipes:gan.yaml",
+            "Trains a small generator of clips against a critic, on films that differ by motion.",
+        ),
+        Recipe(
             "textbook",
             "zoo_plugins.recipes:textbook.yaml",
             "The textbook's image classifier: 1,000 pictures of 3x32x32, two convolutions, SGD.",
