@@ -35,7 +35,7 @@ def ladder(predictor: Predictor, fallback: ZooModel | None) -> list[Rung]:
     rungs = [Rung(predictor, 1, f"{name} as often and as large as asked for")]
     rungs += [Rung(predictor, factor, f"windows slide {factor} times as far") for factor in FACTORS]
     for clip in _smaller(predictor.clip):
-        smaller = Predictor(predictor.model, clip)
+        smaller = Predictor(predictor.model, clip, reuse=predictor.reuses)
         try:
             smaller.warm_up()
         except ZooError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ class LiveStream(Iterator[Answer]):
         self._ended: float | None = None
         self._dropped = 0
         self._rss_start = self._rss_peak = 0
+        # One that nobody closes ends when nobody has it any more, at the latest with the process: its film is whole.
+        self._let_go = weakref.finalize(self, _end_threads, feed, pictures)
         if pictures is not None:
             pictures.start()
         feed.start()
@@ -121,11 +124,8 @@ class LiveStream(Iterator[Answer]):
         if self._ended is not None:
             return
         self._ended = time.monotonic()
-        self._feed.stop()
-        if self._pictures is not None:
-            self._pictures.close()
-        if self._feed.ident is not None:
-            self._feed.join(PARTING)
+        self._let_go()
+        self._feed.join(PARTING)
         if self._screen is not None:
             self._screen.destroy()
 
@@ -173,6 +173,12 @@ class LiveStream(Iterator[Answer]):
         self._feed.turn_to(
             Wanted(rung.predictor.clip, self._wanted.slide, factor=rung.factor, window=self._wanted.window)
         )
+
+
+def _end_threads(feed: Feed, pictures: Pictures | None) -> None:
+    feed.stop()
+    if pictures is not None:
+        pictures.close()
 
 
 def stream(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -47,6 +48,12 @@ _RTSP = {
     "analyzeduration": "1000000",
 }
 _CAMERA: dict[str, str] = {}
+
+_CLOCKLESS = frozenset(("h264", "hevc", "image2pipe", "jpeg_pipe", "m4v", "mjpeg", "mpjpeg", "png_pipe"))
+"""Formats without time stamps, for which FFmpeg counts 25 frames per second: frames are displayed when they come."""
+
+LIKELY_RATES = 1.0, 240.0
+"""Frames per second. What headers of live sources say beyond that is no rate; 25 is as good a guess as any."""
 
 NEAR_THE_END = 1.0
 """Seconds. A film on a server that stops as close to its end has ended; it was cut off where it stops before."""
@@ -155,15 +162,24 @@ def opened(source: Source, *, timeout: float, start: float = 0.0) -> Iterator[Op
         connection = _open(source, timeout)
     with _losses_in_words("the connection broke off"), closing(connection) as container:
         stream = video_stream(container, source.text)
-        rate = float(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
+        rate = _plausible(stream.average_rate or stream.guessed_rate or stream.base_rate)
         on_server = source.kind == "url" and container.duration is not None and container.size > 0
         seconds = container.duration / av.time_base if on_server and container.duration is not None else None
         paced = seconds is not None or container.format.name == "hls"
         if seconds is None:
-            moments: Iterator[Moment] = (Moment(frame, frame.time) for frame in _frames(container, stream))
+            has_clock = container.format.name not in _CLOCKLESS
+            moments: Iterator[Moment] = (
+                Moment(frame, frame.time if has_clock else None) for frame in _frames(container, stream)
+            )
         else:
             moments = _looking_ahead(_from(container, stream, start, seconds), seconds, rate)
         yield Opened(rate, seconds, paced, moments)
+
+
+def _plausible(rate: Fraction | None) -> float:
+    """Frames per second, as a header says them, if they can be."""
+    least, most = LIKELY_RATES
+    return float(rate) if rate is not None and least <= rate <= most else 25.0
 
 
 def _refuse_missing_camera(text: str) -> None:

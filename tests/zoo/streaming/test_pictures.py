@@ -47,6 +47,13 @@ def test_answers_are_drawn_into_the_frames_that_follow(numbered_film: WriteFilm,
     assert pictures[-1][100:].mean() == pytest.approx(200, abs=3)
 
 
+def test_a_film_is_whole_when_nobody_closes_the_stream(numbered_film: WriteFilm, tmp_path: Path) -> None:
+    live = zoo.stream(model_of(Watcher()), numbered_film(), real_time=False, drop="none", out=tmp_path / "seen.mp4")
+    next(live)
+    del live
+    assert len(frames_of(tmp_path / "seen.mp4")) > 6
+
+
 def test_a_film_that_changes_its_size_goes_on(tmp_path: Path) -> None:
     """Two streams of different size, one after the other, as cameras do that switch to another resolution."""
     parts = [

@@ -119,3 +119,18 @@ class TestFramesLookedAtOnce:
         list(zoo.stream(model_of(network), numbered_film(frames=25), stride=10, real_time=False, drop="none"))
         second = [features[0].tolist() for features in network.seen if features.any()][1]
         assert second == pytest.approx([100, 220, 360, 520], abs=6)
+
+    def test_a_network_of_the_catalogue_says_the_same(self, shared: Path) -> None:
+        """A real film through a Temporal Segment Network, whole clips against each frame once."""
+        model = zoo.load(
+            "video/tsn", pretrained=False, num_classes=5, params={"backbone": "test_resnet"}, clip={"size": 64}
+        )
+        film = shared / "clips" / "basketball.mp4"
+        once, whole = (
+            list(zoo.stream(model, film, stride=5, window=2.0, real_time=False, drop="none", seconds=4, reuse=reuse))
+            for reuse in (True, False)
+        )
+        assert len(once) == len(whole) > 5
+        for ours, theirs in zip(once, whole, strict=True):
+            scores = [{row["label"]: row["score"] for row in answer.row["top5"]} for answer in (ours, theirs)]
+            assert scores[0] == pytest.approx(scores[1], abs=1e-5)
