@@ -1,4 +1,4 @@
-"""The thread that reads a source: keeps time, scales each wanted frame once, and makes windows of them."""
+"""The thread that reads a source: it keeps time, and tries again when the source is lost."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from zoo.data.clips.views import View, placement_of
-from zoo.data.decode.conversion import rgb_picture, seen_through
 from zoo.data.decode.film import undecodable
-from zoo.data.decode.orientation import Orientation
+from zoo.streaming.cutter import Cutter
 from zoo.streaming.plan import Plan, Wanted
 from zoo.streaming.source import Clock, Lost, Opened, Source, opened
-from zoo.streaming.windows import Window, WindowQueue
+from zoo.streaming.windows import WindowQueue
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from torch import Tensor
-
-    from zoo.data.clips.placement import Placement
-    from zoo_registry.entries import ClipSpec
 
 Say = Callable[[str], None]
 Show = Callable[[float, "VideoFrame"], None]
@@ -70,7 +64,6 @@ class Feed(threading.Thread):
         self.error: BaseException | None = None
         self.frames = 0
         self.reconnects = 0
-        self.plan: Plan | None = None
         self._source, self._wanted, self._queue = source, wanted, queue
         self._real_time, self._seconds, self._timeout = real_time, seconds, timeout
         self._reconnect, self._back_off = reconnect, back_off
@@ -81,8 +74,9 @@ class Feed(threading.Thread):
         self._zero: float | None = None  # when its first frame was due, by our clock
         self._arrived = 0.0
         self._paced = False
-        self._cutter: _Cutter | None = None
+        self._cutter: Cutter | None = None
         self._said: Wanted | None = None
+        self._handed_on = 0
 
     def turn_to(self, wanted: Wanted) -> None:
         """Make other windows from the next frame on."""
@@ -147,8 +141,8 @@ class Feed(threading.Thread):
             raise undecodable(self._source.text, "not one frame of it could be decoded")
         if self._source.kind != "file" and source.seconds is None:
             raise Lost("it ended")
-        if self._cutter is not None and not self._over:
-            for slot in self._cutter.rest():
+        if self._cutter is not None and not self._handed_on:
+            for slot in self._cutter.rest():  # the film is shorter than a window
                 self._hand_on(slot, self._cutter)
 
     def _begin(self, source: Opened) -> None:
@@ -186,24 +180,25 @@ class Feed(threading.Thread):
             self._wait_until(slot / cutter.plan.rate)
             self._hand_on(slot, cutter)
 
-    def _cutter_at(self, now: float) -> _Cutter:
+    def _cutter_at(self, now: float) -> Cutter:
         """What cuts the stream into the windows that are wanted; a new one where frames have to look different."""
         wanted, cutter = self._wanted, self._cutter
         if cutter is not None and cutter.plan.wanted is wanted:
             return cutter
-        self.plan = Plan.of(wanted, self._rate)
+        plan = Plan.of(wanted, self._rate)
         if wanted is not self._said:
             self._said = wanted
-            self._say(str(self.plan))
+            self._say(str(plan))
         if cutter is not None and cutter.plan.wanted.clip == wanted.clip:
-            cutter.slide_by(self.plan)
+            cutter.slide_by(plan)
             return cutter
-        return _Cutter(self._source.text, self.plan, now, run=self.frames)
+        return Cutter(plan, now, run=self.frames)
 
-    def _hand_on(self, slot: int, cutter: _Cutter) -> None:
+    def _hand_on(self, slot: int, cutter: Cutter) -> None:
         """Put the window that ends with a slot into the queue, if one does."""
         due = self._due(max(slot / cutter.plan.rate, self._now)) if self._paced else self._arrived
         if (window := cutter.window(slot, due)) is not None:
+            self._handed_on += 1
             self._queue.put(window)
 
     def _due(self, now: float) -> float:
@@ -218,77 +213,3 @@ class Feed(threading.Thread):
     def _over(self) -> bool:
         """Whether nothing more is to be read."""
         return self._stopping.is_set() or (self._seconds is not None and self._now >= self._seconds)
-
-
-class _Cutter:
-    """Makes windows of one unbroken stretch of a stream. It keeps the frames that windows to come will show."""
-
-    def __init__(self, path: str, plan: Plan, begin: float, run: int) -> None:
-        self.plan = plan
-        self._path, self._run = path, run
-        self._next = self._first = plan.after(begin)
-        self._kept: dict[int, Tensor] = {}
-        self._shown: VideoFrame | None = None
-        self._made = 0
-        self._scale = _Scale(path, plan.wanted.clip)
-
-    def slide_by(self, plan: Plan) -> None:
-        """Make windows of the same frames at other distances; those that frames are missing for are left out."""
-        self.plan = plan
-        self._next = -(-self._next // plan.every) * plan.every
-
-    def until(self, now: float) -> list[int]:
-        """Slots that are looked at before a moment and not yet filled: what is on display fills them."""
-        if self._shown is None:
-            return []
-        slots = []
-        while self.plan.look(self._next) < now:
-            slots.append(self._next)
-            self._next += self.plan.every
-        return slots
-
-    def rest(self) -> list[int]:
-        """Slots of the first window that a film shorter than one leaves open; its last frame fills them."""
-        if self._made or self._shown is None:
-            return []
-        start = -(-self._first // self.plan.slide) * self.plan.slide
-        return self.until(self.plan.look(start + self.plan.span))
-
-    def display(self, frame: VideoFrame) -> None:
-        """From now on this frame is on display."""
-        self._shown = frame
-
-    def window(self, slot: int, due: float) -> Window | None:
-        """Fill a slot; the window that it completes, if there is one."""
-        assert self._shown is not None
-        self._kept[slot] = self._scale(self._shown)
-        for old in [kept for kept in self._kept if kept <= slot - self.plan.span]:
-            del self._kept[old]
-        slots = self.plan.ending_at(slot)
-        if not slots or not all(each in self._kept for each in slots):
-            return None
-        self._made += 1
-        frames = tuple(self._kept[each] for each in slots)
-        return Window(self.plan, self._run, tuple(slots), frames, self._scale.placement, *self.plan.seconds(slots), due)
-
-
-class _Scale:
-    """Frames as a clip shows them; they may change their size on the way."""
-
-    placement: Placement
-
-    def __init__(self, path: str, clip: ClipSpec) -> None:
-        self._path, self._clip = path, clip
-        self._last: tuple[VideoFrame, Tensor] | None = None
-
-    def __call__(self, frame: VideoFrame) -> Tensor:
-        """uint8 (3, 1, H, W); the same for the same frame."""
-        if self._last is not None and self._last[0] is frame:
-            return self._last[1]
-        orientation = Orientation.of(frame)
-        displayed = orientation.exchange(frame.height, frame.width)
-        self.placement = placement_of(self._clip, False, *displayed, View())
-        picture = rgb_picture(frame, orientation, self.placement.scaled, self._clip.interpolation)
-        frame_cthw = seen_through(self.placement, [picture])
-        self._last = frame, frame_cthw
-        return frame_cthw
