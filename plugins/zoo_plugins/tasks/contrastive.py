@@ -92,7 +92,8 @@ class Contrastive(Task):
             if index[0::2] != index[1::2]:
                 raise DataError(
                     f"the contrastive task compares two clips of each sample, and a batch holds samples {index[:8]}",
-                    hint="rows 2 i and 2 i + 1 are views of one sample, as a loader with views=2 gives them",
+                    hint="rows 2 i and 2 i + 1 are views of one sample, as a loader with views=2 gives them; "
+                    "run.micro_batch has to be even",
                 )
             self._paired = True
         values = inputs_of(batch, self.inputs)

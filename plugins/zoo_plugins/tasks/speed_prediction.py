@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 from torch.nn import Linear, Module, ModuleDict
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from zoo_plugins.tasks.backbone import (
     body_parameters,
@@ -21,7 +21,7 @@ from zoo_plugins.tasks.backbone import (
 from zoo_plugins.tasks.representation_metrics import FEATURES, RepresentationMetrics, mean_of
 from zoo_registry import ClipSpec, Provided, Range
 from zoo_registry.errors import ParameterError
-from zoo_registry.protocols import Batch, Objective, Outputs, Task
+from zoo_registry.protocols import Batch, Figure, Matrix, Objective, Outputs, Task
 
 CLIP = "clip_bcthw"
 
@@ -72,10 +72,16 @@ class SpeedPrediction(Task):
         """accuracy, of the speeds, knn (where there are labels) and spread."""
         return RepresentationMetrics({"accuracy": "right_b"})
 
+    def figures(self, outputs: Outputs, batch: Batch) -> Sequence[Figure]:
+        """Which speed was taken for which."""
+        names = tuple(f"x{speed}" for speed in self.speeds)
+        told_ss = one_hot(outputs["logits_bss"].argmax(2), len(names)).sum(0)
+        matrix = told_ss.cpu().numpy()
+        return [Matrix("Speeds", names, names, matrix, row_axis="played", column_axis="told")]
+
     def readable(self, outputs: Outputs) -> Sequence[Mapping[str, Any]]:
-        """`{"played", "told"}` of each clip: its speeds, and what they were taken for."""
-        told_bs = outputs["logits_bss"].argmax(2).tolist()
-        return [{"played": list(self.speeds), "told": [self.speeds[k] for k in row]} for row in told_bs]
+        """`{"features"}` of each clip. A saved backbone has no classifier of speeds."""
+        return [{"features": row} for row in outputs[FEATURES].tolist()]
 
     def played(self, clip_bcthw: Tensor, speed_b: Tensor, start_b: Tensor) -> Tensor:
         """Clips played at a speed: from a frame on, every so many frames.

@@ -67,6 +67,14 @@ def test_a_classifier_that_knows_is_right_and_one_that_guesses_the_first_is_righ
         assert metrics.compute()["accuracy"] == pytest.approx(expected)
 
 
+def test_speeds_that_are_taken_for_each_other_are_counted():
+    task, batch = task_of(), counting(2)
+    logits_bss = torch.stack([torch.eye(3), torch.tensor([[1.0, 0, 0]] * 3)])
+    (matrix,) = task.figures({"logits_bss": logits_bss}, batch)
+    assert matrix.rows == ("x1", "x2", "x4")
+    assert matrix.values.tolist() == [[2, 0, 0], [1, 1, 0], [1, 0, 1]]
+
+
 def test_speed_can_be_told_from_motion_alone(tmp_path):
     recipe = recipe_of("speed_prediction", "basic/cnn3d", clip={"frames": 8, "size": 32}, epochs=6, lr=3e-3)
     losses = [row["loss"] for row in train(recipe, tmp_path / "run").rows("train")]
