@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zoo.streaming.predictor import Predictor
 
+SETTLING = 3
+"""Windows after the start, and after every step, that are not judged: they waited under what was in force before."""
+
 FEWEST = 5
-"""Windows before anything is judged."""
+"""Windows that are judged at least."""
 
 REMEMBERED = 20
 """Windows that are judged at most."""
@@ -53,7 +56,7 @@ class Budget:
 
     Example:
         >>> budget = Budget(100, [Rung(None, 1, "at full rate"), Rung(None, 2, "half as often")], say=print)
-        >>> for latency in (80, 120, 130, 140, 150):
+        >>> for latency in (900, 900, 900, 80, 120, 130, 140, 150):
         ...     budget.note(latency, dropped=0)
         late: p95 140 ms of 100 ms; now half as often
         >>> for _ in range(20):
@@ -77,9 +80,11 @@ class Budget:
 
     def note(self, latency_ms: float, dropped: int) -> None:
         """Take in an answer, and how many windows were dropped since the one before."""
+        self._since += 1
+        if self._since <= SETTLING:
+            return
         self._latencies.extend([float("inf")] * min(dropped, REMEMBERED))
         self._latencies.append(latency_ms)
-        self._since += 1
         if len(self._latencies) < FEWEST:
             return
         p95 = sorted(self._latencies)[int(0.95 * (len(self._latencies) - 1))]

@@ -64,7 +64,7 @@ class LiveStream(Iterator[Answer]):
         self._latencies = Quantiles()
         self._began = time.monotonic()
         self._ended: float | None = None
-        self._dropped = 0
+        self._dropped = self._outdated = 0
         self._rss_start = self._rss_peak = 0
         # One that nobody closes ends when nobody has it any more, at the latest with the process: its film is whole.
         self._let_go = weakref.finalize(self, _end_threads, feed, pictures)
@@ -72,7 +72,7 @@ class LiveStream(Iterator[Answer]):
             pictures.start()
         feed.start()
         feed.ready.wait()
-        if feed.error is not None:
+        if feed.error is not None and not feed.frames:
             self.close()
             raise feed.error
 
@@ -97,6 +97,7 @@ class LiveStream(Iterator[Answer]):
             window = self._queue.get(GLANCE)
             if window is not None and window.plan.wanted.clip != self._predictor.clip:
                 self._queue.give_up()  # it was cut for what was in force before
+                self._outdated += 1
             elif window is not None:
                 return self._answered(window)
         self._end()
@@ -158,7 +159,8 @@ class LiveStream(Iterator[Answer]):
         if self._pictures is not None:
             self._pictures.caption = caption_of(row, window.placement)
         if self._budget is not None:
-            self._keep_budget(self._budget, latency_ms, dropped)
+            self._keep_budget(self._budget, latency_ms, dropped - self._outdated)
+        self._outdated = 0
         return Answer(window.start, window.end, row, latency_ms, dropped)
 
     def _keep_budget(self, budget: Budget, latency_ms: float, dropped: int) -> None:

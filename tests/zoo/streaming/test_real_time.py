@@ -39,7 +39,7 @@ def test_a_film_lasts_as_long_as_it_was_filmed(numbered_film: WriteFilm) -> None
     assert summary.windows == len(answers) == len(WINDOWS)
     assert summary.dropped == 0
     assert summary.p95_ms is not None
-    assert summary.p95_ms < 1000 * WORK  # far more than a model that does nothing takes, on the slowest machine
+    assert summary.p95_ms < 500  # far more than a model that does nothing takes, on the busiest machine
 
 
 @pytest.mark.parametrize(("drop", "queue"), [("oldest", 1), ("newest", 1), ("oldest", 3)])
@@ -86,12 +86,18 @@ def test_a_stream_stops_when_it_is_told(numbered_film: WriteFilm) -> None:
 class TestBudget:
     """Late answers: windows slide further, get smaller, another model answers."""
 
-    def stream(self, film: Path, network: Watcher, fallback: Watcher | None = None) -> list[str]:
+    def stream(self, film: Path, network: Watcher, fallback: Watcher | None = None, budget: float = 60) -> list[str]:
         said: list[str] = []
         other = None if fallback is None else model_of(fallback, size=128)
         list(
             zoo.stream(
-                model_of(network, size=128), film, stride=2, budget=60, fallback=other, say=said.append, drop="oldest"
+                model_of(network, size=128),
+                film,
+                stride=2,
+                budget=budget,
+                fallback=other,
+                say=said.append,
+                drop="oldest",
             )
         )
         return [text.partition("; now ")[2] for text in said if "; now " in text]
@@ -110,7 +116,7 @@ class TestBudget:
 
     def test_a_model_of_one_size_gives_way_to_the_fallback(self, numbered_film: WriteFilm) -> None:
         network, fallback = Watcher(0.08 / 4, size=128), Watcher()
-        steps = self.stream(grey(numbered_film, 160, 50), network, fallback)
+        steps = self.stream(grey(numbered_film, 200, 50), network, fallback)
         assert steps[:3] == [
             "windows slide 2 times as far",
             "windows slide 4 times as far",
@@ -119,4 +125,4 @@ class TestBudget:
         assert fallback.seen
 
     def test_a_model_in_time_keeps_everything(self, numbered_film: WriteFilm) -> None:
-        assert self.stream(grey(numbered_film, 50, 50), Watcher()) == []
+        assert self.stream(grey(numbered_film, 50, 50), Watcher(), budget=1000) == []
