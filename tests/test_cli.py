@@ -11,8 +11,8 @@ import pytest
 from tests.test_main_job import zoo
 
 COMMANDS = [
-    "run", "predict", "stream", "evaluate", "verify", "models", "show", "convert", "search", "pull", "push", "plugins", "recipes",
-    "diff", "runs", "check", "explain", "schema", "doctor",
+    "run", "predict", "explain-prediction", "stream", "evaluate", "verify", "models", "show", "convert", "search",
+    "pull", "push", "plugins", "recipes", "diff", "runs", "check", "explain", "schema", "doctor",
 ]  # fmt: skip
 
 

@@ -7,8 +7,7 @@ whose tokens all see each other, whatever library its blocks are from.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -43,11 +42,11 @@ def attention_rollout(question: Question) -> Tensor:
     Source:
         https://arxiv.org/abs/2005.00928
     """
-    with _recorded(question, averaged=True) as (gone, attention):
-        last = _last_tokens(question, gone, attention)
-        (gradient_bnc,) = torch.autograd.grad(gone.answer, last.raw)
-        steps = [rolled(weights_bnn) for weights_bnn in attention[: last.time]]
-        return _followed_back(last, gradient_bnc.norm(dim=2), steps)
+    gone, attention = _recorded(question, averaged=True)
+    last = _last_tokens(question, gone, attention)
+    (gradient_bnc,) = torch.autograd.grad(gone.answer, last.raw)
+    steps = [rolled(weights_bnn) for weights_bnn in attention[: last.time]]
+    return _followed_back(last, gradient_bnc.norm(dim=2), steps)
 
 
 def gradient_rollout(question: Question) -> Tensor:
@@ -60,17 +59,17 @@ def gradient_rollout(question: Question) -> Tensor:
     Source:
         https://arxiv.org/abs/2103.15679
     """
-    with _recorded(question, averaged=False) as (gone, attention):
-        last = _last_tokens(question, gone, attention)
-        weights = attention[: last.time]
-        gradient_bnc, *gradients = torch.autograd.grad(gone.answer, [last.raw, *weights], allow_unused=True)
-        steps = [
-            relevant(weight_bhnn.detach(), gradient_bhnn)
-            for weight_bhnn, gradient_bhnn in zip(weights, gradients, strict=True)
-            if gradient_bhnn is not None
-        ]
-        speaks_bn = (last.raw.detach() * gradient_bnc).sum(2).clamp(min=0)
-        return _followed_back(last, speaks_bn if speaks_bn.any() else gradient_bnc.norm(dim=2), steps)
+    gone, attention = _recorded(question, averaged=False)
+    last = _last_tokens(question, gone, attention)
+    weights = attention[: last.time]
+    gradient_bnc, *gradients = torch.autograd.grad(gone.answer, [last.raw, *weights], allow_unused=True)
+    steps = [
+        relevant(weight_bhnn.detach(), gradient_bhnn)
+        for weight_bhnn, gradient_bhnn in zip(weights, gradients, strict=True)
+        if gradient_bhnn is not None
+    ]
+    speaks_bn = (last.raw.detach() * gradient_bnc).sum(2).clamp(min=0)
+    return _followed_back(last, speaks_bn if speaks_bn.any() else gradient_bnc.norm(dim=2), steps)
 
 
 def rolled(attention_bnn: Tensor) -> Tensor:
@@ -108,17 +107,15 @@ def _last_tokens(question: Question, gone: Pass, attention: list[Tensor]) -> Sta
     raise Unsuitable(f"{question.name} has no attention of all tokens to all, which roll-out follows")
 
 
-@contextmanager
-def _recorded(question: Question, *, averaged: bool) -> Iterator[tuple[Pass, list[Tensor]]]:
+def _recorded(question: Question, *, averaged: bool) -> tuple[Pass, list[Tensor]]:
     recorder = AttentionRecorder(averaged=averaged)
     try:
-        with recorder:
-            gone = pass_through(question, lambda: len(recorder.attention), whole=not averaged)
+        gone = pass_through(question, whole=not averaged, within=recorder, count=lambda: len(recorder.attention))
     except _TooLargeToKeep:
         raise Unsuitable(
             f"the attention weights of {question.name} take more than {MOST_BYTES // 1024**3} GiB to keep"
         ) from None
-    yield gone, recorder.attention
+    return gone, recorder.attention
 
 
 class _TooLargeToKeep(Exception):

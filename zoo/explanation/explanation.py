@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.explanation.overlay import at_time, on_picture, overlay
+from zoo_registry.errors import DataError, Location
 
 if TYPE_CHECKING:
     from zoo.explanation.film_clip import FilmClip
@@ -73,6 +74,9 @@ class Explanation:
 
         Returns:
             The path.
+
+        Raises:
+            DataError: the file cannot be written.
         """
         from zoo.explanation.strip import write_strip
 
@@ -82,9 +86,13 @@ class Explanation:
         ]
         title = f"{self.label}  {self.score:.1%}" if 0 <= self.score <= 1 else f"{self.label}  {self.score:.2f}"
         subtitle = f"{self.model} on {Path(self.clip.path).name}, by {self.method}"
-        write_strip(
-            Path(path), title, subtitle, list(self.frames_thwc), overlays, self.clip.times, self.importance_t.tolist()
-        )
+        try:
+            write_strip(
+                Path(path), title, subtitle, [*self.frames_thwc], overlays, self.clip.times, self.importance_t.tolist()
+            )
+        except OSError as error:
+            reason = error.strerror or error
+            raise DataError(f"the strip cannot be written: {reason}", where=Location(os.fspath(path))) from error
         return Path(path)
 
     def _covered(self) -> Iterator[tuple[float, np.ndarray]]:

@@ -59,9 +59,9 @@ class FilmClip:
         """Every picture between `start` and `end`, also those that the model does not see, with its time."""
         with open_film(self.path) as film:
             origin = film.timeline.origin
-            half = 0.5 / film.timeline.fps  # a rounded time stamp may lie on either side of the end
-            for stamp, frame in frames_from(film, origin + self.start + half):
-                if stamp - origin > self.end - half:
+            rounding = 0.5 * float(film.video.time_base or 0)  # of time stamps, to either side
+            for stamp, frame in frames_from(film, origin + self.start + rounding):
+                if stamp - origin >= self.end - rounding:
                     return
                 yield max(stamp - origin, self.start), _displayed(frame)
 

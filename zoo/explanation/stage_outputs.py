@@ -8,7 +8,7 @@ the numbers of its own values instead of them, and `forward_pyramid` then shows 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,14 +76,21 @@ class _Layer:
     sign: int
 
 
-def pass_through(question: Question, count: Callable[[], int] = lambda: 0, *, whole: bool = False) -> Pass:
+def pass_through(
+    question: Question,
+    *,
+    whole: bool = False,
+    within: AbstractContextManager[object] = nullcontext(),
+    count: Callable[[], int] = lambda: 0,
+) -> Pass:
     """Ask the network, and keep what its last stages gave.
 
     Args:
         question: what is asked.
-        count: of something that goes on in the pass; see `StageOutput.time`.
         whole: let the gradient of the answer reach back to the clip, not only to the last stages; takes the memory of a
             training step.
+        within: active while the network answers.
+        count: of something that goes on in the pass; see `StageOutput.time`.
 
     Raises:
         Unsuitable: the network has no stages, or no part of it can be differentiated.
@@ -104,12 +111,13 @@ def pass_through(question: Question, count: Callable[[], int] = lambda: 0, *, wh
 
         return hook
 
-    with torch.enable_grad(), _frozen(network), _hooks(network, {layer.name: keep(layer.name) for layer in layers}):
+    hooks = _hooks(network, {layer.name: keep(layer.name) for layer in layers})
+    with torch.enable_grad(), _frozen(network), hooks, within:
         features = network.forward_features(*inputs)
         answer = network.forward_head(features)[0, question.label]
     if not answer.requires_grad:
         if not whole:
-            return pass_through(question, count, whole=True)
+            return pass_through(question, whole=True, within=within, count=count)
         raise Unsuitable(f"{question.name} cannot be differentiated")
     return Pass(answer, list(_outputs(network, inputs, features, layers, kept)))
 

@@ -12,11 +12,12 @@ from zoo.report.canvas import COLOURS, INK, LINE, MUTED, place, sheet, write
 from zoo.report.wording import plain
 
 _WIDTH, _MARGIN, _GAP = 11.0, 0.2, 0.05
-_HEAD, _CURVE, _FOOT = 0.62, 0.8, 0.42
+_HEAD, _CURVE, _FOOT = 0.62, 0.7, 0.42
+_SMALLEST, _TALLEST = 1.3, 2.6
+"""Inches: how wide a square picture is at least, and how tall any is at most."""
+
 _MOST = 8
 """Frames in a row."""
-
-_TALLEST = 2.6
 
 
 def write_strip(
@@ -30,6 +31,8 @@ def write_strip(
 ) -> None:
     """Draw up to eight frames, evenly spaced, the same with the map below, and the curve of importance over time.
 
+    Wide pictures are fewer, so that they can be seen.
+
     Args:
         path: a PNG (or SVG); appears whole or not at all.
         title: what is explained.
@@ -39,20 +42,24 @@ def write_strip(
         times: of each, in seconds.
         importance_t: of each frame, in 0..1.
     """
-    shown = np.linspace(0, len(frames) - 1, min(len(frames), _MOST)).round().astype(int)
+    shape = frames[0].shape[0] / frames[0].shape[1]
+    most = min(_MOST, int((_WIDTH - 2 * _MARGIN) * min(1.0, shape**0.5) / _SMALLEST))
+    shown = np.linspace(0, len(frames) - 1, min(len(frames), most)).round().astype(int)
     slot = (_WIDTH - 2 * _MARGIN - (len(shown) - 1) * _GAP) / len(shown)
-    height = min(slot * frames[0].shape[0] / frames[0].shape[1], _TALLEST)
-    width = height * frames[0].shape[1] / frames[0].shape[0]
+    height = min(slot * shape, _TALLEST)
+    width = height / shape
     step = width + _GAP
     across = len(shown) * step - _GAP
-    with sheet(path, max(across + 2 * _MARGIN, 4.0), _HEAD + 2 * height + _GAP + _CURVE + _FOOT + 0.15) as figure:
+    with sheet(path, max(across + 2 * _MARGIN, 4.0), _HEAD + 2 * height + _GAP + _CURVE + _FOOT + 0.2) as figure:
         write(figure, _MARGIN, 0.12, plain(title, 90), fontsize=12, fontweight="bold", color=INK)
         write(figure, _MARGIN, 0.36, plain(subtitle, 130), fontsize=8.5, color=MUTED)
         for column, frame in enumerate(shown):
             left = _MARGIN + column * step
             place(figure, left, _HEAD, width, height).imshow(frames[frame], aspect="auto")
             place(figure, left, _HEAD + height + _GAP, width, height).imshow(overlays[frame], aspect="auto")
-        top = _HEAD + 2 * height + _GAP + 0.12
+        top = _HEAD + 2 * height + _GAP + 0.1
+        write(figure, _MARGIN, top, "importance over time", fontsize=8.5, color=MUTED)
+        top += 0.2
         _draw_curve(figure, top, width, step, across, shown, times, importance_t)
 
 
@@ -76,8 +83,6 @@ def _draw_curve(
     axes.set(xlim=(0, across), ylim=(0, 1.08), yticks=[0, 1])
     axes.set_xticks(middles, [f"{times[frame]:.2f} s" for frame in shown])
     axes.tick_params(length=0, labelsize=8)
-    axes.tick_params(axis="y", pad=-12)
     axes.set_yticklabels([])
     axes.grid(axis="y", color=LINE, linewidth=0.7)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.text(0.0, 1.0, "importance", transform=axes.transAxes, fontsize=8, color=MUTED, va="top", ha="left")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def write_film(path: Path, frames: Iterator[tuple[float, np.ndarray]], fps: floa
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"the film cannot be written: {reason}", where=Location(str(path))) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _encode(path: Path, frames: Iterator[tuple[float, np.ndarray]], fps: float) -> None:
