@@ -2,6 +2,9 @@
 
 A checkpoint is a folder: `tensors.safetensors` and `record.json`, which holds the checksums of both. It is written
 under a temporary name, synced to the disk and then renamed, so that a folder with a checkpoint's name is whole.
+
+Where several processes hold parameters in parts, each writes its own into `part-RANK.safetensors`, cut along the first
+dimension. Whoever reads the checkpoint puts them together, however many processes there are then.
 """
 
 from __future__ import annotations
@@ -12,18 +15,22 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from zoo.runner.processes import ALONE, Processes
+from zoo.runner.sharding import is_divided, own_part
 from zoo_registry.errors import RunError
 
-FORMAT = 1
+FORMAT = 2
 TENSORS = "tensors.safetensors"
 RECORD = "record.json"
 _NAME = re.compile(r"step-(\d+)(-epoch-end)?")
@@ -65,12 +72,14 @@ class Checkpoints:
         folder: where they are; made with the first.
         keep: how many of the newest stay.
         warn: takes a sentence about a damaged one.
+        processes: those that train together; the main one writes what is not divided, and deletes.
     """
 
-    def __init__(self, folder: Path, keep: int, warn: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, keep: int, warn: Callable[[str], None], processes: Processes = ALONE) -> None:
         self.folder = folder
         self._keep = keep
         self._warn = warn
+        self._processes = processes
 
     def names(self) -> list[str]:
         """Oldest first."""
@@ -78,7 +87,7 @@ class Checkpoints:
         return [match[0] for match in sorted(found, key=lambda match: (int(match[1]), bool(match[2])))]
 
     def save(self, name: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any], best: Collection[str]) -> None:
-        """Write a checkpoint, then delete those that are neither new enough nor among the best.
+        """Write a checkpoint, then delete those that are neither new enough nor among the best; all processes together.
 
         Args:
             name: see `checkpoint_name`.
@@ -90,9 +99,14 @@ class Checkpoints:
             RunError: the disk is full or cannot be written; earlier checkpoints are untouched.
         """
         final, temporary = self.folder / name, self.folder / f".{name}.tmp"
+        divided = {key: value for key, value in tensors.items() if is_divided(value)}
+        parts = self._write_parts(temporary, divided) if divided else {}
+        if not self._processes.main:
+            return
         try:
-            temporary.mkdir(parents=True)
-            _write(temporary, tensors, record)
+            temporary.mkdir(parents=True, exist_ok=bool(divided))
+            rest = {key: value for key, value in tensors.items() if key not in divided}
+            _write(temporary, rest, record, parts)
             if final.exists():  # damaged, or of a future that resuming has undone
                 shutil.rmtree(final)
             temporary.rename(final)
@@ -103,6 +117,18 @@ class Checkpoints:
         for old in self.names()[: -self._keep]:
             if old not in best:
                 self._delete(old)
+
+    def _write_parts(self, folder: Path, divided: Mapping[str, Tensor]) -> dict[str, str]:
+        """Write this process's parts; the checksums of all files of parts, by their names in the order of ranks."""
+        file = folder / f"part-{self._processes.rank:05}.safetensors"
+        with self._processes.agreeing():
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                save_file(_storable({name: own_part(value) for name, value in divided.items()}), file)
+                _sync(file)
+            except (OSError, SafetensorError) as error:
+                raise self._cannot_write(folder, error) from error
+        return dict(self._processes.gathered((file.name, _sha256(file))))
 
     def newest(self) -> Checkpoint | None:
         """The newest that is whole, None when there is none at all.
@@ -146,9 +172,10 @@ class Checkpoints:
         """
         path = self.folder / name
         try:
-            record = _read_record(path)
+            record, parts = _read_record(path)
             with safe_open(path / TENSORS, framework="pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+            tensors |= _put_together([path / part for part in parts], prefix)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DamagedCheckpoint(f"checkpoint {path} is damaged ({error})") from error
         return Checkpoint(name, tensors, record)
@@ -168,16 +195,25 @@ class Checkpoints:
         return RunError(f"cannot write checkpoint {path}: {words}{intact}", hint=f"{todo}, then go on with --resume")
 
 
-def _write(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+def _put_together(files: Sequence[Path], prefix: str) -> dict[str, Tensor]:
+    """The tensors that lie in parts, one after the other."""
+    with ExitStack() as stack:
+        parts = [stack.enter_context(safe_open(file, framework="pt")) for file in files]
+        names = [name for name in (parts[0].keys() if parts else ()) if name.startswith(prefix)]
+        return {name: torch.cat([part.get_tensor(name) for part in parts]) for name in names}
+
+
+def _write(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any], parts: Mapping[str, str]) -> None:
     save_file(_storable(tensors), folder / TENSORS)
-    body = {"format": FORMAT, "tensors_sha256": _sha256(folder / TENSORS), "record": record}
+    body = {"format": FORMAT, "tensors_sha256": _sha256(folder / TENSORS), "parts": parts, "record": record}
     (folder / RECORD).write_text(json.dumps({**body, "sha256": _json_sha256(body)}, indent=1), encoding="utf-8")
     shutil.copymode(folder / RECORD, folder / TENSORS)  # safetensors makes files that only their owner can read
     for path in (folder / TENSORS, folder / RECORD, folder):
         _sync(path)
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def _read_record(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The record, and the names of files of parts."""
     body = json.loads((path / RECORD).read_text("utf-8"))
     if body.pop("sha256") != _json_sha256(body):
         raise ValueError(f"the checksum of {RECORD} differs")
@@ -185,8 +221,10 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise ValueError(f"its format is {body['format']}, this version reads {FORMAT}")
     if body["tensors_sha256"] != _sha256(path / TENSORS):
         raise ValueError(f"the checksum of {TENSORS} differs")
-    record: dict[str, Any] = body["record"]
-    return record
+    for part, checksum in body["parts"].items():
+        if Path(part).name != part or checksum != _sha256(path / part):
+            raise ValueError(f"the checksum of {part} differs")
+    return body["record"], sorted(body["parts"])
 
 
 def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ One step is in `zoo.runner.step`; what stands around the loop is in `zoo.runner.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,7 @@ from zoo.runner.processes import ALONE, Processes
 from zoo.runner.progress import Progress
 from zoo.runner.seeds import seed_everything, seeded_generator
 from zoo.runner.setbacks import out_of_memory
+from zoo.runner.sharding import Divided, ShardedObjective, divide, put_together
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import Position, Snapshot
 from zoo.runner.step import only_these_learn, train_step, windows
@@ -117,8 +118,14 @@ def fit(
         ...     device=torch.device("cpu"), progress=Progress()).best                                # doctest: +SKIP
         0.98
     """
-    started, run = time.perf_counter(), recipe.run
+    started, run, given = time.perf_counter(), recipe.run, task
+    network = task.result() if network is None else network
     place(task, device, run.memory_format)
+    divided: Divided | None = None
+    if run.strategy == "fsdp" and processes.count > 1:
+        with processes.agreeing():
+            divided = divide(task, network, frozen, processes, device)
+        task, network, frozen = divided.task, divided.network, divided.frozen
     generator = torch.Generator()
     times, copies = TimeShares(train, events=_events_of(device)), Copies(device)
     prepare = partial(_prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times)
@@ -127,16 +134,16 @@ def fit(
         stop = around.enter_context(StopSignals())
         if processes.main:
             around.enter_context(training_lock(folder.path))
-        around.enter_context(compiled(network or task.result(), run.compile))
+        around.enter_context(compiled(network, run.compile))
         around.enter_context(synchronised_norms(task.state, run.sync_batch_norm and processes.count > 1))
         with processes.agreeing():
             snapshot = _snapshot(task, train, recipe, network, device, processes)
-        checkpoints = Checkpoints(folder.checkpoints, run.checkpoint.keep, progress.say)
+        checkpoints = Checkpoints(folder.checkpoints, run.checkpoint.keep, progress.say, processes)
         training = Training(
             snapshot, val, recipe, folder, checkpoints, preprocess, device, progress, observers, stop,
             frozen=frozen, times=times, processes=processes, micro_batch=_rows_at_once(run, task),
             ends=None if run.max_time is None else started + run.max_time,
-            averaged=_averaged(snapshot, processes, run), weigh=getattr(train, "weight", lambda batch: 1.0),
+            averaged=_averaged(snapshot, processes, run, divided), weigh=getattr(train, "weight", lambda batch: 1.0),
         )  # fmt: skip
         if resume:
             training.resume()
@@ -150,6 +157,8 @@ def fit(
             except NonFiniteLoss as error:
                 training.setbacks.back_off(training, error)
         training.take_best()
+        if divided is not None:
+            put_together(divided.task, given)
     return _result(training, time.perf_counter() - started)
 
 
@@ -211,10 +220,14 @@ def _rows_at_once(run: RunSlot, task: Task) -> int | None:
     return run.micro_batch * task.views if isinstance(run.micro_batch, int) else None
 
 
-def _averaged(snapshot: Snapshot, processes: Processes, run: RunSlot) -> dict[str, AveragedObjective]:
+def _averaged(
+    snapshot: Snapshot, processes: Processes, run: RunSlot, divided: Divided | None
+) -> Mapping[str, AveragedObjective | ShardedObjective]:
     """The objectives of several processes, each built while only its parameters learn."""
     if processes.count == 1:
         return {}
+    if divided is not None:
+        return {snapshot.optimizers[0].objective.name: divided.objective}
     averaged = {}
     for optimizer in snapshot.optimizers:
         with only_these_learn(optimizer, snapshot.optimizers):
@@ -257,7 +270,7 @@ def _snapshot(
     task: Task,
     train: Loader,
     recipe: RecipeSchema,
-    network: torch.nn.Module | None,
+    network: torch.nn.Module,
     device: torch.device,
     processes: Processes,
 ) -> Snapshot:
@@ -280,4 +293,5 @@ def _snapshot(
         monitor=Monitor(task.monitor[1], run.early_stop, keep=run.checkpoint.keep_best),
         losses=Losses(lambda index: name_of(train.split, index), processes, tolerant=run.on_non_finite == "skip"),
         scaler=gradient_scaler(device, run.precision),
+        processes=processes,
     )

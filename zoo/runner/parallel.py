@@ -20,7 +20,7 @@ from zoo_registry.protocols import Batch, Objective
 Loss = Callable[[Batch, dict[str, Any]], Mapping[str, Tensor]]
 
 
-class _LossModule(Module):
+class LossModule(Module):
     """A module whose forward is an objective's loss, and whose parameters are those of the task."""
 
     def __init__(self, objective: Objective, state: Module) -> None:
@@ -29,6 +29,7 @@ class _LossModule(Module):
         self._loss = (objective.loss,)  # in a tuple, so that a loss that is a module is not registered
 
     def forward(self, batch: Batch, shared: dict[str, Any]) -> Mapping[str, Tensor]:
+        """The terms of the loss."""
         return self._loss[0](batch, shared)
 
 
@@ -42,7 +43,7 @@ class AveragedObjective:
     """
 
     def __init__(self, optimizer: ObjectiveOptimizer, state: Module, *, unused: bool = False) -> None:
-        module = _LossModule(optimizer.objective, state)
+        module = LossModule(optimizer.objective, state)
         mine = {id(parameter) for parameter in optimizer.parameters}
         others = [name for name, parameter in module.named_parameters() if id(parameter) not in mine]
         leave_out: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model

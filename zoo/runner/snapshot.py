@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from zoo.runner.checkpoint import Checkpoint, Checkpoints, checkpoint_name
+from zoo.runner.processes import ALONE, Processes
+from zoo.runner.sharding import divided_like, own_part
 from zoo_registry.errors import NonFiniteLoss, RunError
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Snapshot:
     monitor: Monitor
     losses: Losses
     scaler: torch.amp.GradScaler | None = None
+    processes: Processes = ALONE
 
     def take(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and the JSON-able rest, for `Checkpoints.save`.
@@ -82,11 +85,16 @@ class Snapshot:
         """
         record = checkpoint.record
         load_state(self.task, checkpoint)
+        like = dict(self.task.state.named_parameters())
         for optimizer in self.optimizers:
             name = optimizer.objective.name
             if name not in record["objectives"]:
                 raise RunError(f"checkpoint {checkpoint.name} knows no objective {name!r}: it is of another task")
-            optimizer.load(_below(checkpoint.tensors, f"optim/{name}/"), record["objectives"][name])
+            kept = {
+                key: divided_like(value, like[key.rpartition("/")[0]])
+                for key, value in _below(checkpoint.tensors, f"optim/{name}/").items()
+            }
+            optimizer.load(kept, record["objectives"][name])
         for key, value in record["at"].items():
             setattr(self.at, key, value)
         self.monitor.load(record["monitor"])
@@ -108,8 +116,9 @@ class Snapshot:
         named = [(name, value) for name, value in self.task.state.named_parameters() if value.is_floating_point()]
         if not named:
             return
-        finite = torch.stack([value.isfinite().all() for _, value in named]).tolist()
+        finite = torch.stack([own_part(value).isfinite().all() for _, value in named]).tolist()
         bad = [name for (name, _), fine in zip(named, finite, strict=True) if not fine]
+        bad = [name for names in self.processes.gathered(bad) for name in names]
         if bad:
             raise NonFiniteLoss(
                 f"after step {self.at.step} parameter {bad[0]!r} is NaN or infinite, though the loss was finite",
@@ -123,8 +132,13 @@ def load_state(task: Task, checkpoint: Checkpoint) -> None:
     Raises:
         RunError: the checkpoint does not fit.
     """
+    own = task.state.state_dict()
+    state = {
+        name: divided_like(value, own[name]) if name in own else value
+        for name, value in _below(checkpoint.tensors, STATE).items()
+    }
     try:
-        task.state.load_state_dict(_below(checkpoint.tensors, STATE), strict=True)
+        task.state.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise RunError(f"checkpoint {checkpoint.name} does not fit the task: {error}") from error
 

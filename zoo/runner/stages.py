@@ -223,6 +223,7 @@ class _Stages:
     def _check_processes(self) -> None:
         """What several processes cannot do, said before the first step."""
         from zoo.runner.device import choose_device
+        from zoo.runner.precision import resolved
 
         run, count, problems = self.recipe.run, self.processes.count, []
         if run.batch % count:
@@ -239,6 +240,15 @@ class _Stages:
                     "torch has synchronised batch norms for GPUs only",
                     self.loaded.where(("run", "sync_batch_norm")),
                     "remove it",
+                )
+            )
+        fsdp = run.strategy == "fsdp" and count > 1
+        if fsdp and resolved(choose_device(run.device), run.precision) == "fp16":
+            problems.append(
+                Problem(
+                    "gradients in fp16 cannot be scaled where parameters are divided (fsdp)",
+                    self.loaded.where(("run", "precision")),
+                    "write run.precision: bf16, or run.strategy: ddp",
                 )
             )
         if problems:

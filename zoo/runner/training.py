@@ -25,6 +25,7 @@ from zoo.runner.parallel import AveragedObjective, Loss
 from zoo.runner.processes import ALONE, Processes
 from zoo.runner.progress import Progress, ProgressTask
 from zoo.runner.setbacks import Setbacks
+from zoo.runner.sharding import ShardedObjective
 from zoo.runner.signals import StopSignals, interrupted
 from zoo.runner.snapshot import STATE, Position, Snapshot, load_state
 from zoo.runner.time_shares import TimeShares, in_words
@@ -78,7 +79,7 @@ class Training:
     setbacks: Setbacks = field(default_factory=Setbacks, kw_only=True)
     ends: float | None = field(default=None, kw_only=True)
     out_of_time: bool = field(default=False, kw_only=True)
-    averaged: Mapping[str, AveragedObjective] = field(default_factory=dict, kw_only=True)
+    averaged: Mapping[str, AveragedObjective | ShardedObjective] = field(default_factory=dict, kw_only=True)
     weigh: Callable[[int], float] = field(default=lambda batch: 1.0, kw_only=True)
 
     @property
@@ -259,9 +260,8 @@ class Training:
             return
         tensors, record = self.snapshot.take()  # all processes together: losses are read
         record |= {"metrics_bytes": self.folder.metrics_bytes(), "best": self.best}
-        if self.processes.main:
-            best = [checkpoint_name(step, epoch_end=True) for step in self.monitor.best_steps]
-            self.checkpoints.save(name, tensors, record, best)
+        best = [checkpoint_name(step, epoch_end=True) for step in self.monitor.best_steps]
+        self.checkpoints.save(name, tensors, record, best)
         self.saved = name
 
     def take_best(self) -> None:

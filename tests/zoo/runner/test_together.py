@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,13 @@ import torch
 from safetensors.torch import load_file
 
 from tests.zoo.runner.test_kill_command import RECIPE
+from zoo.runner.checkpoint import Checkpoints
 from zoo.runner.processes import Processes, check_versions
 from zoo_registry.errors import RunError
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-SCENARIOS = ("equal", "norms", "stop", "nan", "unused", "agree")
+SCENARIOS = ("equal", "norms", "stop", "nan", "unused", "agree", "divided")
 
 
 def torchrun(processes: int, *command: str | Path) -> None:
@@ -77,6 +79,34 @@ def test_nan_in_one_stops_all_and_names_its_samples(two):
 def test_parameters_that_the_loss_leaves_out_are_said_in_words(two):
     assert "write run.find_unused_parameters: true" in (two / "unused/rank-0.txt").read_text()
     assert (two / "unused/aware/checkpoints/step-000006-epoch-end").is_dir()
+
+
+def test_a_checkpoint_in_parts_is_read_by_one_process(two):
+    """What the two processes compared is in `together.divided`; here one process reads what they wrote."""
+    folder = two / "divided/parts/checkpoints"
+    checkpoints = Checkpoints(folder, keep=2, warn=pytest.fail)
+    newest = checkpoints.newest()
+    assert newest is not None
+    files = sorted(path.name for path in (folder / newest.name).iterdir())
+    assert files == ["part-00000.safetensors", "part-00001.safetensors", "record.json", "tensors.safetensors"]
+    whole = Checkpoints(two / "divided/whole/checkpoints", keep=2, warn=pytest.fail).newest()
+    assert whole is not None
+    assert newest.tensors.keys() == whole.tensors.keys()
+    for name, value in whole.tensors.items():
+        assert torch.allclose(value, newest.tensors[name], atol=1e-5), name
+
+
+def test_a_damaged_part_is_noticed(two, tmp_path):
+    shutil.copytree(two / "divided/parts/checkpoints", tmp_path / "checkpoints")
+    said: list[str] = []
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2, warn=said.append)
+    newest, before = checkpoints.names()[-1], checkpoints.names()[-2]
+    part = tmp_path / "checkpoints" / newest / "part-00001.safetensors"
+    part.write_bytes(part.read_bytes()[:-1] + b"\x7f")
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.name == before
+    assert "the checksum of part-00001.safetensors differs" in said[0]
 
 
 def test_what_is_wrong_in_one_is_raised_in_all(two):

@@ -105,6 +105,22 @@ def stop(folder: Path, processes: Processes) -> None:
     assert same_weights(resumed, undisturbed)
 
 
+def divided(folder: Path, processes: Processes) -> None:
+    """Parameters in parts learn what whole ones do; their checkpoint goes on where they are whole, and back."""
+    schema = recipe(ADAM, epochs=3, batch=BATCH, accumulate=2, clip_grad_norm=0.5, log_every=1)
+    in_parts = schema.model_copy(update={"run": schema.run.model_copy(update={"strategy": "fsdp"})})
+    whole, parts, there, back = WithoutNorm(), WithoutNorm(), WithoutNorm(), WithoutNorm()
+    together(folder / "whole", processes, whole, schema)
+    together(folder / "parts", processes, parts, in_parts)
+    for name, begun, gone_on, task in (("there", in_parts, schema, there), ("back", schema, in_parts, back)):
+        short = begun.model_copy(update={"run": begun.run.model_copy(update={"max_time": 1e-6})})
+        together(folder / name, processes, WithoutNorm(), short)
+        together(folder / name, processes, task, gone_on, resume=True)
+    for other in (parts, there, back):
+        for name, value in whole.state.state_dict().items():
+            assert torch.allclose(value, other.state.state_dict()[name], atol=1e-5), name
+
+
 class NaNInOne(BrightOrDark):
     """The loss of process 1 becomes NaN in its fourth batch."""
 
