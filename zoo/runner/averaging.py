@@ -93,6 +93,15 @@ class Average:
         """Whether `refresh` has to be called before an evaluation."""
         return False
 
+    def refresh(self, network: Module, batches: Iterable[Item], forward: Callable[[Item], object]) -> None:
+        """Measure what only data can tell, where `needs_statistics` says so.
+
+        Args:
+            network: what is evaluated, in train mode but for what is frozen.
+            batches: training data.
+            forward: computes a batch with the network.
+        """
+
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
         """The weights are the averages within, and what they were afterwards; nothing happens where there is none."""
@@ -272,13 +281,7 @@ class StochasticAverage(Average):
         return bool(self.count) and not self._measured and bool(_batch_norms(network))
 
     def refresh(self, network: Module, batches: Iterable[Item], forward: Callable[[Item], object]) -> None:
-        """Measure the statistics of batch norms under the averaged weights.
-
-        Args:
-            network: what is evaluated, in train mode but for what is frozen.
-            batches: training data.
-            forward: computes a batch with the network.
-        """
+        """Measure the statistics of batch norms under the averaged weights; see `Average.refresh`."""
         with self.swapped_in():
             update_bn(batches, _Statistics(_batch_norms(network), forward))
         self._measured = True

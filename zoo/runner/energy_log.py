@@ -12,42 +12,36 @@ from zoo.runner.energy import Energy
 
 
 class EnergyLog:
-    """The file `energy.jsonl` of a run.
+    """The file `energy.jsonl` of a run; of several processes each has its own.
 
     Args:
         folder: of the run.
+        rank: number of the process.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "energy.jsonl"
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self.path = folder / (f"energy-{rank}.jsonl" if rank else "energy.jsonl")
 
-    def add(self, energy: Energy, clips: int) -> None:
-        """Note what an attempt drew; a disk that is full loses no more than that.
-
-        Args:
-            energy: of the attempt.
-            clips: how many clips it learnt from.
-        """
+    def add(self, energy: Energy) -> None:
+        """Note what an attempt drew; a disk that is full loses no more than that."""
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**asdict(energy), "clips": clips}) + "\n")
+                file.write(json.dumps(asdict(energy)) + "\n")
         except OSError:
             return
 
-    def total(self) -> tuple[Energy, int]:
-        """What all attempts drew, and how many clips they learnt from; lines that cannot be read are left out.
+    def total(self) -> Energy:
+        """What all attempts drew; lines that cannot be read are left out.
 
         An attempt that was killed and could say nothing is not in it.
         """
-        attempts = [attempt for line in self._lines() if (attempt := _attempt(line)) is not None]
-        energies = [energy for energy, _ in attempts]
-        sums = Energy(
+        energies = [energy for line in self._lines() if (energy := _attempt(line)) is not None]
+        return Energy(
             sum(energy.seconds for energy in energies),
             _sums([energy.measured for energy in energies]),
             _sums([energy.estimated for energy in energies]),
             tuple(dict.fromkeys(kind for energy in energies for kind in energy.missing)),
         )
-        return sums, sum(clips for _, clips in attempts)
 
     def _lines(self) -> list[str]:
         try:
@@ -56,12 +50,11 @@ class EnergyLog:
             return []
 
 
-def _attempt(line: str) -> tuple[Energy, int] | None:
+def _attempt(line: str) -> Energy | None:
     try:
         row: dict[str, Any] = json.loads(line)
-        clips = int(row.pop("clips"))
-        return Energy(**{**row, "missing": tuple(row["missing"])}), clips
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return Energy(**{**row, "missing": tuple(row["missing"])})
+    except (ValueError, TypeError, KeyError):
         return None
 
 

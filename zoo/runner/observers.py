@@ -5,6 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from zoo_registry.protocols import Batch
+
+
+class FirstOfEpoch:
+    """Shows observers the first batch of an epoch; costs nothing where none wants to see it.
+
+    Args:
+        observers: of the run.
+    """
+
+    def __init__(self, observers: Observers) -> None:
+        self._observers = observers
+        self._step: int | None = None
+
+    def begin(self, step: int) -> None:
+        """The next batch is the first of an epoch, after so many steps."""
+        self._step = step if self._observers.wants("batch_ready") else None
+
+    def __call__(self, batch: Batch) -> None:
+        """Show a batch if it is the first."""
+        if self._step is not None:
+            step, self._step = self._step, None
+            self._observers.notify("batch_ready", step, batch)
+
 
 class Observers:
     """Calls `RunObserver` methods; every method is optional.

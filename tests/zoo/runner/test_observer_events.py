@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.zoo.runner.in_memory import BrightOrDark, recipe, same_weights, train
-from zoo.runner.observers import Observers
+from tests.zoo.runner.in_memory import BrightOrDark, InMemoryLoader, recipe, same_weights, train
+from zoo.runner.observers import FirstOfEpoch, Observers
 
 NOT_YET = pytest.mark.xfail(strict=True, reason="the loop does not yet tell observers of batches and gradients")
 
@@ -26,6 +26,17 @@ def test_only_what_somebody_watches_is_wanted():
     observers = Observers([Watching()], print)
     assert observers.wants("batch_ready")
     assert not observers.wants("epoch_end")
+
+
+def test_the_first_batch_of_an_epoch_is_shown_and_no_other():
+    watching = Watching()
+    first = FirstOfEpoch(Observers([watching], print))
+    batches = list(InMemoryLoader().epoch(0))
+    for epoch in (0, 1):
+        first.begin(3 * epoch)
+        for batch in batches:
+            first(batch)
+    assert [step for step, _ in watching.batches] == [0, 3]
 
 
 @NOT_YET
