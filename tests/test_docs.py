@@ -157,7 +157,14 @@ def modules() -> list[str]:
     return ["zoo_registry", *(module.name for module in found), "zoo.report.wording", "zoo.report.history"]
 
 
-@pytest.mark.parametrize("module", [*modules(), "zoo.report.blocks", "zoo.report.table"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *modules(),
+        *(f"zoo.report.{name}" for name in ("blocks", "energy", "run_comparison", "table")),
+        *("zoo.hub.card_energy", "zoo.recipe.optimizers", "zoo.runner.averaging", "zoo.runner.energy"),
+    ],
+)
 def test_examples_in_docstrings_are_true(module: str) -> None:
     assert doctest.testmod(importlib.import_module(module)).failed == 0
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from zoo.report.table import Table
 from zoo.runner.energy import JOULES_PER_KWH, Energy
 
 
 def energy_table(energy: Energy) -> Table:
-    """A row for each device, with how its energy is known.
+    """A row for each device, with how its energy is known; without names of machines, since reports are published.
 
     Args:
         energy: of training and the validations in it.
 
     Example:
         >>> energy_table(Energy(60, measured={"gpu GPU-1": 36_000})).rows
-        [('gpu GPU-1', 0.01, 600.0, 'measured')]
+        [('gpu 1', 0.01, 600.0, 'measured')]
     """
-    rows = [
-        (name, joules / JOULES_PER_KWH, joules / energy.seconds if energy.seconds else None, how)
-        for how, parts in (("measured", energy.measured), ("estimated", energy.estimated))
-        for name, joules in parts.items()
-    ]
+    seen: Counter[str] = Counter()
+    rows = []
+    for how, parts in (("measured", energy.measured), ("estimated", energy.estimated)):
+        for name, joules in parts.items():
+            kind = name.split()[0]
+            seen[kind] += 1
+            watts = joules / energy.seconds if energy.seconds else None
+            rows.append((f"{kind} {seen[kind]}", joules / JOULES_PER_KWH, watts, how))
     unknown = f" Nothing is known of the {' and '.join(energy.missing)}." if energy.missing else ""
     return Table("Energy", ("device", "kwh", "watts", "how"), rows, f"Of training.{unknown}")

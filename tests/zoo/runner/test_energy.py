@@ -276,7 +276,7 @@ def test_attempts_of_a_resumed_run_are_added_up(tmp_path):
 
 def test_the_report_names_every_device_and_what_is_not_known():
     table = energy_table(Energy(100, measured={"gpu a": 36_000.0}, estimated={"cpu here 1": 3600.0}, missing=("disk",)))
-    assert list(table.rows) == [("gpu a", 0.01, 360.0, "measured"), ("cpu here 1", 0.001, 36.0, "estimated")]
+    assert list(table.rows) == [("gpu 1", 0.01, 360.0, "measured"), ("cpu 1", 0.001, 36.0, "estimated")]
     assert table.note == "Of training. Nothing is known of the disk."
 
 
