@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     help="Refuse to begin with other versions, weights or data than the lock beside RECIPE names.",
 )
 @click.option(
+    "--profile",
+    is_flag=True,
+    help="Look closely at a few steps: a trace for Perfetto and the ten longest operations, in the run's profile/.",
+)
+@click.option(
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
@@ -55,6 +60,7 @@ def run(
     resume: Path | None,
     publish: bool,
     locked: bool,
+    profile: bool,
     processes: int | None,
     restarts: int,
 ) -> None:
@@ -71,12 +77,13 @@ def run(
         again = [word for name in overrides for word in ("--set", name)]
         again += ["--publish"] if publish else []
         again += ["--locked"] if locked else []
+        again += ["--profile"] if profile else []
         context.exit(launch(recipe, overrides, again, processes, out=out, resume=resume, restarts=restarts))
     if restarts:
         raise click.UsageError("--restarts needs --processes")
     from zoo.runner.stages import run as run_recipe
 
-    result = run_recipe(recipe, overrides, out=out, resume=resume, publish=publish, locked=locked)
+    result = run_recipe(recipe, overrides, out=out, resume=resume, publish=publish, locked=locked, profile=profile)
     if not result.main:
         return
     _print_summary(result.summary)

@@ -304,8 +304,8 @@ class RunSlot(Slot):
     accumulate: PositiveInt = 1
     """Batches per optimiser step."""
     micro_batch: PositiveInt | Literal["auto"] | None = None
-    """Samples that the device computes at once: larger batches go in parts whose gradients are added up. auto tries
-    before the first step how many fit into a GPU's memory; none: the whole batch."""
+    """Samples that the device computes at once: larger batches go in parts whose gradients are added up. auto begins
+    with the whole batch and halves it until it fits into a GPU's memory; none: the whole batch."""
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
     """What forward passes compute in. auto on a GPU is bf16 where it has it, else fp16 with scaled gradients, and TF32
     for what stays in fp32; elsewhere it is fp32."""
@@ -347,7 +347,7 @@ class RunSlot(Slot):
     find_unused_parameters: bool = False
     """Look in every step of several processes which parameters the loss did not use; only for models that have some."""
     auto: bool = False
-    """Try memory_format, compile and micro_batch for up to a minute before the first step, and take the fastest."""
+    """Try memory_format and compile for about a minute before the first step, take the fastest, and write it down."""
     energy: Literal["auto", "off"] = "auto"
     """Measure what training draws, or estimate it where the machine has no counters."""
     carbon_intensity: Annotated[float, Field(ge=0)] | None = None

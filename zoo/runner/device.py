@@ -93,9 +93,15 @@ def place(task: Task, device: torch.device, memory_format: str = "contiguous") -
     last = memory_format == "channels_last" or (memory_format == "auto" and device.type == "cuda")
     for module in (task.state, *modules_in(task)):
         module.to(device)
-        for parameter in module.parameters() if last else ():
-            if parameter.ndim in _CHANNELS_LAST:
-                parameter.data = parameter.data.contiguous(memory_format=_CHANNELS_LAST[parameter.ndim])
+        set_memory_format(module, last)
+
+
+def set_memory_format(module: torch.nn.Module, channels_last: bool) -> None:
+    """Lay out the weights of convolutions with their channels last, or as they were made."""
+    for parameter in module.parameters():
+        if parameter.ndim in _CHANNELS_LAST:
+            wanted = _CHANNELS_LAST[parameter.ndim] if channels_last else torch.contiguous_format
+            parameter.data = parameter.data.contiguous(memory_format=wanted)
 
 
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}

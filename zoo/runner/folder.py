@@ -136,9 +136,22 @@ class RunFolder:
         return self.path / "quarantine.jsonl"
 
     @property
+    def profile(self) -> Path:
+        """What a few steps spent their time on."""
+        return self.path / "profile"
+
+    @property
     def report(self) -> Path:
         """The page to look at."""
         return self.path / "report.html"
+
+    def rewrite_recipe(self, recipe: Mapping[str, Any]) -> None:
+        """Write the resolved recipe again, whole or not at all, after the run has chosen some of its values."""
+        from zoo.recipe import dump
+
+        partial = self.recipe.with_suffix(".partial")
+        partial.write_text(dump(recipe), encoding="utf-8")
+        partial.replace(self.recipe)
 
     def headlines(self) -> dict[str, Any]:
         """What `summary.json` says.

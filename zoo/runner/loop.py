@@ -29,6 +29,7 @@ from zoo.runner.optim import objective_optimizers
 from zoo.runner.parallel import AveragedObjective, synchronised_norms
 from zoo.runner.precision import gradient_scaler
 from zoo.runner.processes import ALONE, Processes
+from zoo.runner.profile import StepProfile
 from zoo.runner.progress import Progress
 from zoo.runner.seeds import seed_everything, seeded_generator
 from zoo.runner.setbacks import out_of_memory
@@ -84,6 +85,7 @@ def fit(
     network: torch.nn.Module | None = None,
     frozen: Frozen = Frozen(),
     processes: Processes = ALONE,
+    profile: StepProfile | None = None,
 ) -> FitResult:
     """Train a task and leave it in its best state: that of the best epoch with validation data, else the last.
 
@@ -103,6 +105,7 @@ def fit(
         network: the recipe's model, for learning rates by layer; what the task keeps by default.
         frozen: the part of it that does not learn; see `zoo.runner.freeze`.
         processes: those that train together, each with its own share of `train` and `val`.
+        profile: what watches some steps closely.
 
     Returns:
         How long it took and how good it got.
@@ -144,6 +147,7 @@ def fit(
             frozen=frozen, times=times, processes=processes, micro_batch=_rows_at_once(run, task),
             ends=None if run.max_time is None else started + run.max_time,
             averaged=_averaged(snapshot, processes, run, divided), weigh=getattr(train, "weight", lambda batch: 1.0),
+            profile=profile,
         )  # fmt: skip
         if resume:
             training.resume()
@@ -151,6 +155,8 @@ def fit(
             training.keep(checkpoint_name(0))
         if processes.main:
             observers.add(around.enter_context(closing(TensorBoardEvents(folder.events, snapshot.at.step))))
+        if profile is not None:
+            around.enter_context(closing(profile))
         while training.goes_on:
             try:
                 _epoch(training, train, prepare, generator)

@@ -83,7 +83,9 @@ class Setbacks:
         now = min(training.micro_batch or rows, rows)
         views = training.task.views
         smaller = now // 2 // views * views
-        if training.recipe.run.on_out_of_memory != "halve" or not smaller or training.processes.count > 1:
+        run = training.recipe.run
+        halves = run.on_out_of_memory == "halve" or run.micro_batch == "auto"
+        if not halves or not smaller or training.processes.count > 1:
             raise _does_not_fit(training, window[0], now, smaller, failure)
         training.micro_batch = smaller
         training.progress.say(

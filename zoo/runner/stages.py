@@ -73,6 +73,7 @@ def run(
     resume: str | Path | None = None,
     publish: bool = False,
     locked: bool = False,
+    profile: bool = False,
     quiet: bool = False,
 ) -> RunResult:
     """Run whatever a recipe names.
@@ -84,6 +85,7 @@ def run(
         resume: folder of a run to go on with, from its last checkpoint.
         publish: let a recipe that was fetched from elsewhere publish.
         locked: do not begin where versions, weights or data are not those in the lock beside the recipe.
+        profile: look closely at a few steps, and write a trace and the ten longest operations into `profile/`.
         quiet: show no progress.
 
     Returns:
@@ -105,7 +107,7 @@ def run(
     with joined(loaded.schema.run.device) as processes:
         folder, resumed = _folder_of(loaded, out, resume, processes)
         with Progress(quiet=quiet or not processes.main) as progress:
-            return _Stages(loaded, folder, progress, resumed, publish, lock, processes).run()
+            return _Stages(loaded, folder, progress, resumed, publish, lock, processes, profile).run()
 
 
 def _folder_of(
@@ -158,6 +160,7 @@ class _Stages:
     publish: bool
     lock: Mapping[str, Any] | None = None
     processes: Processes = ALONE
+    profile: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
@@ -281,10 +284,14 @@ class _Stages:
 
     def _fit(self) -> None:
         from zoo.runner.loop import fit
+        from zoo.runner.profile import StepProfile
 
         with ExitStack() as stack:
             train = stack.enter_context(closing(self.pipeline.loader("train", train=True)))
             val = stack.enter_context(closing(self.pipeline.loader("val"))) if "val" in self.pipeline.splits else None
+            if self.recipe.run.auto:
+                self._tune(train)
+            profiled = self.profile and self.processes.main
             result = fit(
                 self.pipeline.task,
                 train,
@@ -300,10 +307,38 @@ class _Stages:
                 network=self.pipeline.network,
                 frozen=self.pipeline.frozen,
                 processes=self.processes,
+                profile=StepProfile(self.folder.profile, self.device, self.progress.say) if profiled else None,
             )
         self.summary |= {"epochs": result.epochs, "steps": result.steps}
         if result.stopped != "finished":
             self.summary["stopped"] = result.stopped
+
+    def _tune(self, train: Loader) -> None:
+        """Find the fastest settings, and write them into the run's recipe, so that it is repeated with the same."""
+        import torch
+
+        from zoo.runner.tuning import Tuning
+
+        batch = next(iter(train.epoch(0))).to(self.device)
+        generator = torch.Generator().manual_seed(self.recipe.run.seed)
+        tuning = Tuning(
+            self.pipeline.task,
+            self.pipeline.network,
+            self.pipeline.preprocess(self.pipeline.augment(batch, generator)),
+            self.recipe,
+            self.device,
+            steps=self.recipe.run.epochs * -(-len(train) // self.recipe.run.accumulate),
+            say=self.progress.say,
+        )
+        with self.processes.agreeing():
+            found = tuning.best()
+        chosen = {**self.processes.first(found), "auto": False}
+        run = type(self.recipe.run).model_validate({**self.recipe.run.model_dump(), **chosen})
+        written = {**self.loaded.data["run"], **{key: value for key, value in chosen.items() if value is not None}}
+        self.recipe = self.recipe.model_copy(update={"run": run})
+        self.loaded = replace(self.loaded, schema=self.recipe, data={**self.loaded.data, "run": written})
+        if self.processes.main:
+            self.folder.rewrite_recipe(self.loaded.data)
 
     def _evaluate(self) -> None:
         first = next((name for name in ("val", "test") if name in self.pipeline.splits), None)

@@ -23,6 +23,7 @@ from zoo.runner.observers import Observers
 from zoo.runner.optim import ObjectiveOptimizer
 from zoo.runner.parallel import AveragedObjective, Loss
 from zoo.runner.processes import ALONE, Processes
+from zoo.runner.profile import StepProfile
 from zoo.runner.progress import Progress, ProgressTask
 from zoo.runner.setbacks import Setbacks
 from zoo.runner.sharding import ShardedObjective
@@ -52,6 +53,7 @@ class Training:
         micro_batch: rows that the device computes at once; None for whole batches.
         processes: those that train together.
         setbacks: steps that failed.
+        profile: what watches some steps closely; None for nothing.
         ends: when the time for training is over, by `time.perf_counter`; None for never.
         out_of_time: whether it is.
         averaged: where several processes train, their objectives by name.
@@ -77,6 +79,7 @@ class Training:
     micro_batch: int | None = field(default=None, kw_only=True)
     processes: Processes = field(default=ALONE, kw_only=True)
     setbacks: Setbacks = field(default_factory=Setbacks, kw_only=True)
+    profile: StepProfile | None = field(default=None, kw_only=True)
     ends: float | None = field(default=None, kw_only=True)
     out_of_time: bool = field(default=False, kw_only=True)
     averaged: Mapping[str, AveragedObjective | ShardedObjective] = field(default_factory=dict, kw_only=True)
@@ -173,6 +176,8 @@ class Training:
         self.saved = None
         self.samples += samples
         bar.advance(batches)
+        if self.profile is not None:
+            self.profile.step()
         if self.at.step % self.recipe.run.log_every == 0:
             self.log(bar)
         every = self.recipe.run.checkpoint.every_steps
