@@ -43,7 +43,7 @@ def probabilities(model: ZooModel, split: Split, batches: Iterator[Batch]) -> An
             f"{model.name} knows {len(model.labels)} classes, which are not the {len(split.labels)} of the data",
             hint="give a model that was trained on these classes, or --embed NAME, which trains a classifier itself",
         )
-    reader = model._reader
+    reader = model.reader
     rows = _Means()
     for batch in batches:
         outputs = reader.predict(model, batch)
