@@ -12,7 +12,7 @@ from torch.nn import Module, ModuleDict
 from zoo_plugins.tasks.backbone import check_staged, features_of
 from zoo_plugins.tasks.gan_losses import GanLoss, critic_loss, generator_loss, gradient_penalty, r1_penalty
 from zoo_plugins.tasks.gan_metrics import GanMetrics
-from zoo_plugins.tasks.pixels import strip_hwc
+from zoo_plugins.tasks.pixels import ROWS, strip_hwc
 from zoo_registry import ClipSpec, Model, Provided, Range, Ref
 from zoo_registry.errors import PluginError
 from zoo_registry.protocols import Batch, BeforeAfter, Figure, Objective, Outputs, Task
@@ -81,7 +81,7 @@ class Gan(Task):
 
     def figures(self, outputs: Outputs, batch: Batch) -> Sequence[Figure]:
         """Frames of real and of made clips side by side."""
-        pairs = zip(batch.inputs[CLIP], outputs[CLIP], strict=True)
+        pairs = zip(batch.inputs[CLIP][:ROWS], outputs[CLIP][:ROWS], strict=True)
         rows = tuple(tuple(strip_hwc(clip_cthw, self.clip) for clip_cthw in pair) for pair in pairs)
         return [BeforeAfter("Real and made clips", ("real", "made"), rows)]
 

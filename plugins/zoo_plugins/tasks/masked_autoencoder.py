@@ -11,7 +11,7 @@ from torch.nn import Module
 from torch.nn.functional import mse_loss
 
 from zoo_plugins.tasks.backbone import learning, pooled
-from zoo_plugins.tasks.pixels import picture_hwc, unnormalised
+from zoo_plugins.tasks.pixels import ROWS, picture_hwc, unnormalised
 from zoo_plugins.tasks.representation_metrics import FEATURES, RepresentationMetrics, mean_of
 from zoo_registry import ClipSpec, Provided
 from zoo_registry.errors import RecipeError
@@ -90,9 +90,9 @@ class MaskedAutoencoder(Task):
     def figures(self, outputs: Outputs, batch: Batch) -> Sequence[Figure]:
         """What a clip shows, what the encoder sees of it, and what it was painted as."""
         network: Any = self.state
-        mask_bn, clip01_bcthw = self._mask(batch), unnormalised(batch.inputs[CLIP], self.clip)
+        mask_bn, clip01_bcthw = self._mask(batch)[:ROWS], unnormalised(batch.inputs[CLIP][:ROWS], self.clip)
         seen_bcthw = network.painted(clip01_bcthw, mask_bn)
-        painted_bcthw = network.painted(clip01_bcthw, mask_bn, outputs["pixels_bmp"])
+        painted_bcthw = network.painted(clip01_bcthw, mask_bn, outputs["pixels_bmp"][:ROWS])
         shown = zip(clip01_bcthw, seen_bcthw, painted_bcthw, strict=True)
         rows = tuple(tuple(picture_hwc(clip_cthw) for clip_cthw in row) for row in shown)
         return [BeforeAfter("Masked clips", ("clip", "seen", "painted"), rows)]

@@ -13,6 +13,9 @@ from zoo_registry import ClipSpec
 SHOWN = 4
 """Frames of a clip in a picture of it."""
 
+ROWS = 8
+"""Clips of a batch that are drawn; a figure keeps no more of a whole split."""
+
 
 def unnormalised(clip_bcthw: Tensor, clip: ClipSpec | None) -> Tensor:
     """Clips (B, C, T, H, W) as they were before mean and deviation: 0..1, in float32.
