@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -221,14 +221,8 @@ def objective_optimizers(
     Raises:
         ParameterError: the slot is wrong, or names an objective or parameters that the task does not have.
     """
-    known = [objective.name for objective in objectives]
     network = task.result() if network is None else network
-    problems = check_optim(optim) + [
-        Problem(f"optim.per_objective names {name!r}", hint=f"the task's objectives are {', '.join(known)}")
-        for name in optim.per_objective
-        if name not in known
-    ]
-    if problems := problems or _group_problems(task, objectives, optim, network):
+    if problems := check_optim(optim) or objective_problems(task, objectives, optim, network):
         raise ParameterError(problems)
     return [
         ObjectiveOptimizer(objective, optim_of(optim, objective.name), task.state, windows, network, epochs)
@@ -236,29 +230,47 @@ def objective_optimizers(
     ]
 
 
-def _group_problems(task: Task, objectives: Sequence[Objective], optim: OptimSlot, network: Module) -> list[Problem]:
-    """Patterns of `groups` that nothing is left for: of an objective's own, and of the others' in all they learn."""
+def objective_problems(
+    task: Task,
+    objectives: Sequence[Objective],
+    optim: OptimSlot,
+    network: Module,
+    where: Callable[[At], Location | None] = lambda at: None,
+) -> list[Problem]:
+    """What an `optim` slot names and a task does not have: objectives, and parameters by the patterns of `groups`.
+
+    Args:
+        task: whose objectives they are.
+        objectives: all of them.
+        optim: the recipe's slot.
+        network: the recipe's model.
+        where: the place of a value in the recipe.
+    """
     from zoo.runner.parameter_groups import parameter_names, rule_problems
 
+    known = [objective.name for objective in objectives]
+    problems = [
+        Problem(
+            f"optim.per_objective names {name!r}",
+            where(("optim", "per_objective", name)),
+            f"the task's objectives are {', '.join(known)}",
+        )
+        for name in optim.per_objective
+        if name not in known
+    ]
     names = parameter_names(task.state, network)
-    learning: dict[str, list[str]] = {}
+    learning: dict[At, tuple[Sequence[GroupSlot], list[str]]] = {}
     for objective in objectives:
         change = optim.per_objective.get(objective.name)
-        own = change is not None and change.groups is not None
-        slot = f"optim.per_objective.{objective.name}.groups" if own else "optim.groups"
-        found = learning.setdefault(slot, [])
+        if change is None or change.groups is None:
+            at: At = ("optim", "groups")
+        else:
+            at = ("optim", "per_objective", objective.name, "groups")
+        _, found = learning.setdefault(at, (optim_of(optim, objective.name).groups, []))
         found += [names[id(each)] for each in objective.parameters if each.requires_grad and id(each) in names]
-    return [
-        problem
-        for slot, found in learning.items()
-        for problem in rule_problems(_rules_of(optim, slot), list(dict.fromkeys(found)), slot)
-    ]
-
-
-def _rules_of(optim: OptimSlot, slot: str) -> Sequence[GroupSlot]:
-    if slot == "optim.groups":
-        return optim.groups
-    return optim.per_objective[slot.removeprefix("optim.per_objective.").removesuffix(".groups")].groups or []
+    for at, (rules, found) in learning.items():
+        problems += rule_problems(rules, list(dict.fromkeys(found)), at, where)
+    return problems
 
 
 def _counters(group: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, int | float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from torch.nn import Embedding, GroupNorm, LayerNorm, Module, Parameter, RMSNorm
 from torch.nn.modules.batchnorm import _NormBase
 
+from zoo.build.values import At, dotted
 from zoo.runner.network_stages import parameters_in, parts_of, stages_of
-from zoo_registry.errors import Problem
+from zoo_registry.errors import Location, Problem
 from zoo_registry.names import nearest
 
 if TYPE_CHECKING:
@@ -86,29 +87,41 @@ def parameter_names(state: Module, network: Module) -> dict[int, str]:
     return outer | {id(parameter): name for name, parameter in network.named_parameters()}
 
 
-def rule_problems(rules: Sequence[GroupSlot], names: Sequence[str], where: str = "optim.groups") -> list[Problem]:
+def rule_problems(
+    rules: Sequence[GroupSlot],
+    names: Sequence[str],
+    at: At = ("optim", "groups"),
+    where: Callable[[At], Location | None] = lambda at: None,
+) -> list[Problem]:
     """Patterns that no parameter is left for.
 
     Args:
         rules: in the order in which they are tried.
         names: of all parameters that learn, as `parameter_names` has them.
-        where: the slot.
+        at: the slot.
+        where: the place of a value in the recipe.
     """
     used = {_first_match(name, rules) for name in names}
     problems = []
     for number, rule in enumerate(rules):
         if number in used:
             continue
-        place = f"{where}.{number}.match: {rule.match!r}"
+        way = (*at, number, "match")
+        said = f"{dotted(way)}: {rule.match!r}"
         if any(fnmatchcase(name, rule.match) for name in names):
-            problems.append(
-                Problem(f"{place} matches only what an earlier pattern has taken", hint="write it before it")
-            )
-            continue
-        near = nearest(rule.match, dict.fromkeys(pattern for name in names for pattern in _patterns(name)))
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there is {', '.join(names[:6])}, ..."
-        problems.append(Problem(f"{place} matches no parameter that learns", hint=hint))
+            message, hint = f"{said} matches only what an earlier pattern has taken", "write it before it"
+        else:
+            message, hint = f"{said} matches no parameter that learns", _nearest_patterns(rule.match, names)
+        problems.append(Problem(message, where(way), hint))
     return problems
+
+
+def _nearest_patterns(pattern: str, names: Sequence[str]) -> str:
+    """Parameters and modules whose names are near, else the outermost modules."""
+    near = nearest(pattern, dict.fromkeys(each for name in names for each in _patterns(name)))
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    return f"there is {', '.join(dict.fromkeys((_patterns(name)[1:] or [name])[0] for name in names))}"
 
 
 def inner_matrices(network: Module) -> set[int]:

@@ -118,7 +118,7 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
 
     Raises:
         ZooError: a decoder or data that is not there or does not fit, weights that do not fit, a stage to freeze that
-            the model does not have.
+            the model does not have, an objective or parameters to optimise that the task does not have.
     """
     import torch
 
@@ -126,6 +126,7 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     from zoo.data.clip_changes import changed_clip
     from zoo.data.split import check_targets
     from zoo.pretrained import clip_of, refuse_random_classifier
+    from zoo.runner.optim import objective_problems
     from zoo.runner.reading import check_reading
 
     check_reading(loaded)
@@ -163,6 +164,10 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         provided_to_task,
         load_weights=lambda *what: others.append(_load_weights(*what)),
     )
+    if recipe.optim is not None and "train" in splits:
+        problems = objective_problems(task, task.objectives(), recipe.optim, module, loaded.where)
+        if problems:
+            raise ParameterError(problems)
     return Pipeline(
         recipe=recipe,
         listed=listed,

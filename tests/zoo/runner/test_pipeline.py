@@ -81,6 +81,32 @@ def test_a_random_classifier_that_is_trained_is_only_reported(tmp_path: Path) ->
     assert len(assemble(load_recipe(recipe(saved(tmp_path / "model", 7)))).skipped) == 2
 
 
+def test_parameters_and_objectives_that_are_not_there_are_said_with_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        """zoo: 1
+model: basic/cnn3d
+task: classification
+loss: cross_entropy
+data: {train: {name: acme/tones, params: {films: 6}}, workers: 0}
+optim:
+  name: adam
+  groups: [{match: "heads.*", params: {lr: 1}}, {match: "features.*", params: {}}]
+  per_objective: {critic: sgd}
+"""
+    )
+    with pytest.raises(ParameterError) as caught:
+        assemble(load_recipe(path))
+    outer = dict.fromkeys(
+        name.split(".")[0] for name, _ in assemble(load_recipe(recipe(None))).network.named_parameters()
+    )
+    assert [str(problem).split(": ", 1)[0].rpartition("/")[2] for problem in caught.value.problems] == [
+        "recipe.yaml:9:27",
+        "recipe.yaml:8:20",
+    ]
+    assert caught.value.problems[1].hint == f"there is {', '.join(f'{name}.*' for name in outer)}"
+
+
 def uniform_loss(*, num_classes: Provided[int]) -> Callable[[Tensor, Any], Tensor]:
     """The cross entropy of knowing nothing."""
     return lambda prediction, target: torch.tensor(float(num_classes)).log()
