@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module, ModuleDict
 
 from zoo_plugins.tasks.backbone import check_staged, features_of
+from zoo_plugins.tasks.clip_statistics import clip_statistics
 from zoo_plugins.tasks.gan_losses import GanLoss, critic_loss, generator_loss, gradient_penalty, r1_penalty
 from zoo_plugins.tasks.gan_metrics import GanMetrics
 from zoo_plugins.tasks.pixels import ROWS, strip_hwc
@@ -28,7 +29,7 @@ class Gan(Task):
     Args:
         generator: noise of a clip's shape to clips.
         critic: clips to scores (B,).
-        features: of which the distance of made from real clips is told; coarse pixels when None.
+        features: of which the distance of made from real clips is told; those of `clip_statistics` when None.
         loss: which loss.
         penalty: on the critic's slopes, and its weight.
         n_critic: steps of the critic for each of the generator.
@@ -129,8 +130,7 @@ class Gan(Task):
     def _described(self, clip_bcthw: Tensor) -> Tensor:
         """Features (B, D) of clips, real or made."""
         if self.features is None:
-            coarse: Tensor = torch.nn.functional.adaptive_avg_pool3d(clip_bcthw.float(), 4).flatten(1)
-            return coarse
+            return clip_statistics(clip_bcthw)
         return features_of(self.features, [clip_bcthw], "gan")
 
 
@@ -175,7 +175,7 @@ def gan(
         penalty_weight: lambda of the former, gamma of the latter.
         n_critic: steps of the critic for each of the generator.
         features: whose features, averaged over the clip, the distance of made from real clips is of; without one it is
-            of the clips' pixels, averaged over a grid of 4x4x4 cells. Distances of different features do not compare.
+            of brightness, contrast and motion in a coarse grid. Distances of different features do not compare.
 
     Returns:
         A task whose result is the generator and which watches `frechet`.

@@ -16,9 +16,11 @@ from zoo_plugins.basic import clip_discriminator as discriminator_module
 from zoo_plugins.basic import clip_generator as generator_module
 from zoo_plugins.basic.clip_discriminator import ClipDiscriminator, clip_discriminator
 from zoo_plugins.basic.clip_generator import ClipGenerator, clip_generator
+from zoo_plugins.tasks import clip_statistics as statistics_module
 from zoo_plugins.tasks import frechet as frechet_module
 from zoo_plugins.tasks import gan_losses as losses_module
 from zoo_plugins.tasks import pixels as pixels_module
+from zoo_plugins.tasks.clip_statistics import clip_statistics
 from zoo_plugins.tasks.frechet import frechet_distance
 from zoo_plugins.tasks.gan import gan
 from zoo_plugins.tasks.gan_losses import gradient_penalty, r1_penalty
@@ -160,6 +162,26 @@ def test_made_clips_that_are_the_real_ones_have_no_distance_from_them():
     assert values["critic/gap"] == pytest.approx(0, abs=1e-6)
 
 
+def test_grey_clips_are_farther_from_films_than_other_films_are():
+    """Their means are right, and that is all."""
+    films = torch.rand(64, 3, 8, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    real, others = films.chunk(2)
+    grey = torch.zeros_like(real)
+    described = [clip_statistics(clip_bcthw) for clip_bcthw in (real, others, grey)]
+    assert frechet_distance(described[0], described[2]) > 2 * frechet_distance(described[0], described[1])
+
+
+def test_a_clip_that_stands_still_has_contrast_and_no_motion():
+    """Halves of 0 and 1 in every cell: mean and deviation are 0.5."""
+    columns = torch.tensor([0.0, 1.0]).repeat(8).expand(1, 1, 4, 16, 16)
+    mean, deviation, motion = clip_statistics(columns).view(3, 32)
+    assert mean.tolist() == pytest.approx([0.5] * 32)
+    assert deviation.tolist() == pytest.approx([0.5] * 32)
+    assert motion.tolist() == [0.0] * 32
+    turning = torch.stack([columns[:, :, 0], 1 - columns[:, :, 0]] * 2, dim=2)  # every pixel changes by 1
+    assert clip_statistics(turning).view(3, 32)[2].mean().item() == pytest.approx(3 / 4)  # but for the first frame
+
+
 def test_the_distance_may_be_of_another_networks_features():
     from zoo_plugins.basic.cnn3d import CNN3D
 
@@ -235,7 +257,8 @@ def test_the_generator_learns_at_every_second_step_and_each_at_its_own_rate(tmp_
 
 
 @pytest.mark.parametrize(
-    "module", [generator_module, discriminator_module, frechet_module, losses_module, pixels_module]
+    "module",
+    [generator_module, discriminator_module, frechet_module, losses_module, pixels_module, statistics_module],
 )
 def test_examples_run(module):
     result = doctest.testmod(module)
