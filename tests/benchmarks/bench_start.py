@@ -62,9 +62,8 @@ def main() -> None:
     mine, other = statistics.median(ours), statistics.median(theirs)
     print(f"until the first step, median of {ROUNDS}: {mine:.2f} s")
     print(f"torch, timm and the model alone:          {other:.2f} s")
-    print(
-        f"ratio {mine / other:.2f}; of single turns {' '.join(f'{a / b:.2f}' for a, b in zip(ours, theirs, strict=True))}"
-    )
+    turns = " ".join(f"{a / b:.2f}" for a, b in zip(ours, theirs, strict=True))
+    print(f"ratio {mine / other:.2f}; of single turns {turns}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def configure(run: RunSlot) -> torch.device:
         torch.set_num_threads(run.threads)
     if run.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-    torch.use_deterministic_algorithms(run.deterministic)
+    if torch.are_deterministic_algorithms_enabled() != run.deterministic:  # saying it imports torch's compiler
+        torch.use_deterministic_algorithms(run.deterministic)
     torch.backends.cudnn.benchmark = not run.deterministic
     device = choose_device(run.device)
     set_matrix_products(device, run.precision)
