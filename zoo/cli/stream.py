@@ -46,6 +46,12 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     help="Tries to reach a lost source.",
 )
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of the model on a processor; by default one core is left to what reads, draws and writes.",
+)
 def stream(
     model: str,
     source: str,
@@ -62,6 +68,7 @@ def stream(
     timeout: float,
     reconnect: int,
     device: str,
+    threads: int | None,
 ) -> None:
     """Say what happens in a film, before a camera or on a stream, while it happens.
 
@@ -74,6 +81,8 @@ def stream(
 
     import json
 
+    import torch
+
     from zoo.model import load
     from zoo.runner.device import choose_device
     from zoo.runner.signals import StopSignals
@@ -84,6 +93,8 @@ def stream(
         raise click.UsageError("--fallback is for when answers are later than --budget says")
     check_places(source, out)  # before a model is fetched
     where = str(choose_device(device))
+    if threads is not None or "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads or max(1, torch.get_num_threads() - 1))
     with StopSignals() as stop:
         live = start(
             load(model, device=where),
