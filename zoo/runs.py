@@ -96,7 +96,7 @@ def read_run(path: Path) -> RunRecord:
     return RunRecord(
         path,
         "running" if training else "damaged" if not data else "finished" if summary else "stopped",
-        recipe=_word(summary.get("recipe")) or path.name,
+        recipe=_word(summary.get("recipe")) or _locked_name(folder) or path.name,
         model=_word(_at(data, "model", "name")) or _word(summary.get("model")),
         epochs=_whole(summary.get("epochs")) if summary else _epochs(history),
         epochs_wanted=_whole(wanted),
@@ -130,6 +130,14 @@ def _recipe(folder: RunFolder, notes: list[str]) -> Mapping[str, Any]:
         notes.append(f"{folder.recipe.name} holds no recipe")
         return {}
     return found
+
+
+def _locked_name(folder: RunFolder) -> str | None:
+    """What the recipe was called, also where the run has not come to a summary."""
+    try:
+        return _word(_at(yaml.safe_load(folder.lock.read_text("utf-8")), "name"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return None
 
 
 def _summary(folder: RunFolder, notes: list[str]) -> Mapping[str, Any]:

@@ -61,7 +61,9 @@ def test_a_stopped_run_tells_how_far_it_came(tmp_path):
     folder = make(tmp_path / "a", epochs=2)
     folder.append({"step": 7, "epoch": 3, "split": "train", "loss": 0.1})
     run = read_run(folder.path)
-    assert (run.status, run.epochs, run.epochs_wanted) == ("stopped", 2, 3)
+    assert (run.recipe, run.status, run.epochs, run.epochs_wanted) == ("a", "stopped", 2, 3)
+    folder.lock.write_text("name: waves\n")
+    assert read_run(folder.path).recipe == "waves"
     assert run.metrics == {"val/accuracy": 0.5}
 
 
