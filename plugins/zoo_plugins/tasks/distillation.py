@@ -56,7 +56,13 @@ class Distillation(Classification):
         self.hints, self.state = hints, ModuleDict({"student": student, "hints": hints})
 
     def objectives(self) -> Sequence[Objective]:
-        """One: the weighted sum of what labels, answers and maps say."""
+        """One: the weighted sum of what labels, answers and maps say.
+
+        Raises:
+            RecipeError: labels are to count, and there is no loss of them.
+        """
+        if self.weights["hard"] and self.loss is None:
+            raise RecipeError(f"the {TASK} task has no loss of labels", hint="write loss: cross_entropy")
         if self.weights["soft"] or self.pairs:
             self.teacher.say_if_untaught()
         return [Objective("main", learning(self.state), self._learn)]
@@ -78,9 +84,7 @@ class Distillation(Classification):
         if not (self.weights["hard"] or self.weights["soft"]):
             return terms
         logits_bk = self.predict(self.student, batch)[self.answer]
-        if self.weights["hard"]:
-            if self.loss is None:
-                raise RecipeError(f"the {TASK} task has no loss of labels", hint="write loss: cross_entropy")
+        if self.weights["hard"] and self.loss is not None:
             terms["hard"] = self.loss(logits_bk, self.target(batch))
         if self.weights["soft"]:
             terms["soft"] = soft_label_loss(logits_bk, self.teacher.logits(shown_bcthw), self.temperature)

@@ -70,7 +70,8 @@ def attention_loss(student_bcthw: Tensor, teacher_bcthw: Tensor) -> Tensor:
     )
     pair = sized_as(student_b1thw, teacher_b1thw), teacher_b1thw
     student_bn, teacher_bn = (normalize(each.flatten(1), dim=1) for each in pair)
-    return torch.linalg.vector_norm(student_bn - teacher_bn, dim=1).mean()
+    distance_b: Tensor = torch.linalg.vector_norm(student_bn - teacher_bn, dim=1)
+    return distance_b.mean()
 
 
 def sized_as(map_bcthw: Tensor, other_bcthw: Tensor) -> Tensor:

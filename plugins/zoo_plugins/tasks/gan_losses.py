@@ -67,7 +67,8 @@ def gradient_penalty(critic: Module, real_bcthw: Tensor, fake_bcthw: Tensor) -> 
     """
     share_b1111 = torch.rand(len(real_bcthw), 1, 1, 1, 1, device=real_bcthw.device)
     between_bcthw = real_bcthw.float().lerp(fake_bcthw.float(), share_b1111)
-    return (_slopes(critic, between_bcthw).norm(dim=1) - 1).square().mean()
+    length_b: Tensor = torch.linalg.vector_norm(_slopes(critic, between_bcthw), dim=1)
+    return (length_b - 1).square().mean()
 
 
 def r1_penalty(critic: Module, real_bcthw: Tensor) -> Tensor:

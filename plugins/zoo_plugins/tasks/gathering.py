@@ -33,6 +33,6 @@ def gathered(rows_bd: Tensor) -> tuple[Tensor, int]:
     distributed.all_gather(lengths, own)
     sizes = [int(length) for length in lengths]
     padded_md = torch.cat([rows_bd, rows_bd.new_zeros(max(sizes) - len(rows_bd), rows_bd.shape[1])])
-    blocks = all_gather(padded_md.contiguous())
+    blocks = all_gather(padded_md.contiguous())  # type: ignore[no-untyped-call]
     rows = torch.cat([block[:size] for block, size in zip(blocks, sizes, strict=True)])
     return rows, sum(sizes[: distributed.get_rank()])

@@ -95,7 +95,7 @@ class Teacher:
         if tuple(clip01_bcthw.shape[3:]) != size:
             frames_nchw = clip01_bcthw.transpose(1, 2).flatten(0, 1)
             frames_nchw = interpolate(frames_nchw, size=size, mode="bilinear", antialias=True)
-            clip01_bcthw = frames_nchw.unflatten(0, (-1, frames)).transpose(1, 2)
+            clip01_bcthw = frames_nchw.view(-1, frames, *frames_nchw.shape[1:]).transpose(1, 2)
         return normalised(clip01_bcthw, self.clip)
 
     @torch.no_grad()

@@ -175,6 +175,12 @@ def test_what_cannot_be_taught_is_said_before_the_first_step(options, said):
         task_of(**options)
 
 
+def test_labels_without_a_loss_are_said_before_the_first_step():
+    with pytest.raises(RecipeError, match="no loss of labels"):
+        task_of(losses={}).objectives()
+    assert len(task_of(losses={}, hard=0.0).objectives()) == 1
+
+
 def test_no_stages_in_common_is_said():
     transformers = pytest.importorskip("transformers", reason="the extra videozoo[transformers] is not installed")
     assert transformers
