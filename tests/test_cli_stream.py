@@ -95,7 +95,8 @@ def test_mistakes_are_said_in_words(
     from zoo.cli import main
 
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # which the command sets; what runs in this process stays behind
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # the command sets it, and torch's threads unless they are given:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # what runs in this process would stay behind
     with pytest.raises(SystemExit) as ended:
         main(["stream", *words])
     assert ended.value.code == 2
@@ -111,7 +112,8 @@ def test_a_machine_without_a_screen_is_told_so(
     from zoo.cli import main
 
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # which the command sets; what runs in this process stays behind
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # the command sets it, and torch's threads unless they are given:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # what runs in this process would stay behind
     with pytest.raises(SystemExit):
         main(["stream", "./model", "film.mp4", "--show"])
     assert "no window can be shown" in capsys.readouterr().err

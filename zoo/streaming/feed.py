@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from zoo.data.decode.film import undecodable
+from zoo.streaming.clock import Clock
 from zoo.streaming.cutter import Cutter
 from zoo.streaming.plan import Plan, Wanted
-from zoo.streaming.source import Clock, Lost, Opened, Source, opened
+from zoo.streaming.source import Lost, Opened, Source, opened
 from zoo.streaming.windows import WindowQueue
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Feed(threading.Thread):
         show: Show | None,
         say: Say,
     ) -> None:
-        super().__init__(name=f"feed {source.text}", daemon=True)
+        super().__init__(name=f"feed {source.name}", daemon=True)
         self.ready = threading.Event()
         self.error: BaseException | None = None
         self.frames = 0
@@ -113,9 +114,9 @@ class Feed(threading.Thread):
                 if not self.frames or tries >= self._reconnect:
                     after = f", and did not come back in {tries} tries" if tries else ""
                     hint = "look whether it is on, and what its address is" if not self.frames else None
-                    raise undecodable(self._source.text, f"{loss}{after}", hint=hint) from loss
+                    raise undecodable(self._source.name, f"{loss}{after}", hint=hint) from loss
                 tries += 1
-                self._say(f"{self._source.text}: {loss}; trying again in {wait:g} s ({tries} of {self._reconnect})")
+                self._say(f"{self._source.name}: {loss}; trying again in {wait:g} s ({tries} of {self._reconnect})")
                 self._stopping.wait(wait)
                 wait = min(2 * wait, LONGEST_BACK_OFF)
 
@@ -131,14 +132,14 @@ class Feed(threading.Thread):
                 self._arrived = time.monotonic()
                 if number == 0 and self.frames:
                     self.reconnects += 1
-                    self._say(f"{self._source.text}: it is back")
+                    self._say(f"{self._source.name}: it is back")
                 now = self._time_of(source, moment.time)
                 self._take(now, moment.frame, moment.until or now + 1 / source.rate)
                 if self._over:
                     return
                 self.ready.set()
         if not self.frames:
-            raise undecodable(self._source.text, "not one frame of it could be decoded")
+            raise undecodable(self._source.name, "not one frame of it could be decoded")
         if self._source.kind != "file" and source.seconds is None:
             raise Lost("it ended")
         if self._cutter is not None and not self._handed_on:

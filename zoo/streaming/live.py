@@ -260,7 +260,7 @@ def stream(
     rungs = Budget(budget, ladder(predictor, other), say) if budget is not None else None
     wanted = Wanted(predictor.clip, stride, window=window)
     windows = WindowQueue(queue, drop)
-    screen = Screen(f"{loaded.name}: {place.text}") if show else None
+    screen = Screen(f"{loaded.name}: {place.name}") if show else None
     sinks: list[Sink] = [screen] if screen is not None else []
     if film is not None:
         sinks.append(FilmWriter(film, 25))

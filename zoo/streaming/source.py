@@ -58,9 +58,6 @@ LIKELY_RATES = 1.0, 240.0
 NEAR_THE_END = 1.0
 """Seconds. A film on a server that stops as close to its end has ended; it was cut off where it stops before."""
 
-FROZEN = 5.0
-"""Seconds without a frame after which the clock of a live source is set anew."""
-
 
 @dataclass(frozen=True)
 class Source:
@@ -73,6 +70,16 @@ class Source:
 
     text: str
     kind: Literal["file", "camera", "url"]
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages: without the password that an address may hold.
+
+        Example:
+            >>> Source("rtsp://me:secret@door.local/live", "url").name
+            'rtsp://***@door.local/live'
+        """
+        return re.sub(r"//[^/]*@", "//***@", self.text) if self.kind == "url" else self.text
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +134,7 @@ def source_of(text: str | os.PathLike[str]) -> Source:
     """
     text = os.fspath(text)
     scheme = text.partition("://")[0]
-    if scheme != text:
+    if scheme not in (text, "file"):
         if scheme not in SCHEMES:
             known = ", ".join(f"{name}://" for name in SCHEMES)
             raise DataError(f"{text!r} is no address that can be streamed", hint=f"these can: {known}")
@@ -161,7 +168,7 @@ def opened(source: Source, *, timeout: float, start: float = 0.0) -> Iterator[Op
     with _losses_in_words("it cannot be reached"):
         connection = _open(source, timeout)
     with _losses_in_words("the connection broke off"), closing(connection) as container:
-        stream = video_stream(container, source.text)
+        stream = video_stream(container, source.name)
         rate = _plausible(stream.average_rate or stream.guessed_rate or stream.base_rate)
         on_server = source.kind == "url" and container.duration is not None and container.size > 0
         seconds = container.duration / av.time_base if on_server and container.duration is not None else None
@@ -271,57 +278,3 @@ def _from(
             yield now, frame
     if now < seconds - NEAR_THE_END:
         raise Lost(f"it ends after {now:.1f} s of {seconds:.1f} s")
-
-
-STUTTER = 0.5
-"""Seconds by which a clock may run back before it is set anew."""
-
-
-class Clock:
-    """Seconds since the first frame of a stream, whatever its source's own clock does.
-
-    A clock that runs backwards or jumps is set anew, so that time goes on as it passed here.
-    """
-
-    def __init__(self) -> None:
-        self._began: float | None = None
-        self._offset: float | None = None
-        self._last = -math.inf
-
-    def lose(self) -> None:
-        """The source was lost: its clock may start anywhere when it comes back."""
-        self._offset = None
-
-    def read(self, own: float | None, now: float) -> tuple[float, bool]:
-        """When a frame is displayed.
-
-        Args:
-            own: by the source's clock, in seconds; None where it has none.
-            now: by ours.
-
-        Returns:
-            Seconds since the first frame, and whether nothing is missing between the frame before and this one.
-
-        Example:
-            >>> clock = Clock()
-            >>> clock.read(90.0, now=5.0), clock.read(90.5, now=5.4), clock.read(3.0, now=6.0)
-            ((0.0, True), (0.5, True), (1.0, False))
-        """
-        if self._began is None:
-            self._began = now
-        passed = now - self._began
-        if own is None:
-            own = now
-        continuous = self._offset is not None
-        if self._offset is not None:
-            later = own + self._offset - self._last
-            if -STUTTER < later <= 0:  # a stamp given twice, or frames that changed places
-                self._last += 1e-3
-                return self._last, True
-            if not 0 < later < FROZEN:
-                self._offset, continuous = None, False
-        if self._offset is None:
-            self._offset = max(passed, self._last + 1e-3) - own
-        first = self._last == -math.inf
-        self._last = own + self._offset
-        return self._last, continuous or first

@@ -142,6 +142,13 @@ def test_an_address_that_nobody_answers_is_said_at_once(address: str, reason: st
         zoo.stream(model_of(Watcher()), address, timeout=2)
 
 
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    with pytest.raises(UndecodableMedia) as refused:
+        zoo.stream(model_of(Watcher()), "http://me:secret@127.0.0.1:1/x", timeout=2)
+    assert "http://***@127.0.0.1:1/x: connection refused" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
 def test_a_page_is_no_film() -> None:
     with (
         serving(lambda handler, _: send_part(handler, b"<html>hello</html>" * 100)) as address,
