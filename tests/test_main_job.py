@@ -5,7 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from PIL import Image
+
+import zoo as videozoo
 
 
 def zoo(*words: object, cwd: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -81,6 +86,30 @@ def test_a_finished_run_predicts_what_a_film_shows(quickstart: Path, cache: Path
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     said = [row["top5"][0]["label"] for row in rows]
     assert said == ["left", "left", "up", "up", "counter_clockwise", "counter_clockwise"]
+
+
+def test_an_explanation_marks_what_moves_while_it_moves(quickstart: Path, tmp_path: Path) -> None:
+    """A square of noise on still ground, half a film high, drifts to the left from 0.33 s to 0.8 s and rests else."""
+    square, frames = (slice(60, 132), slice(60, 132)), 16
+    rng = np.random.default_rng(0)
+    ground, noise = (rng.integers(0, 256, (12, side, 3), np.uint8) for side in (12, 24))
+    with av.open(str(tmp_path / "film.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=15, options={"crf": "8"})
+        stream.width, stream.height, stream.pix_fmt = 144, 144, "yuv420p"
+        for number in range(frames):
+            picture = np.asarray(
+                Image.fromarray(ground // 3 + 80).convert("L").resize((144, 144)).convert("RGB")
+            ).copy()
+            shift = 4 * min(max(number - 5, 0), 7)
+            picture[square] = np.asarray(Image.fromarray(noise).resize((144, 72)))[:, shift : shift + 72]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    explanation = videozoo.explain(quickstart, tmp_path / "film.mp4")
+    assert explanation.label == "left"
+    frame, row, column = np.unravel_index(explanation.map_thw.argmax(), explanation.map_thw.shape)
+    assert 5 <= frame <= 12
+    assert 60 <= row * 144 / 32 <= 132
+    assert 60 <= column * 144 / 32 <= 132
 
 
 def test_evaluating_a_run_again_gives_its_numbers(quickstart: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.explanation.question import Question, Unsuitable
+from zoo_registry.errors import ZooError
 from zoo_registry.protocols import StagedNetwork
 
 _EXACT = 2**24
@@ -93,7 +94,7 @@ def pass_through(
         count: of something that goes on in the pass; see `StageOutput.time`.
 
     Raises:
-        Unsuitable: the network has no stages, or no part of it can be differentiated.
+        Unsuitable: the network has no stages, or none that its answer can be differentiated by, or it gives no maps.
     """
     network, inputs = question.in_stages(gradients=whole)
     layers = list(_layers(network))
@@ -116,9 +117,9 @@ def pass_through(
         features = network.forward_features(*inputs)
         answer = network.forward_head(features)[0, question.label]
     if not answer.requires_grad:
-        if not whole:
+        if not whole and (layers or features.ndim == 5):
             return pass_through(question, whole=True, within=within, count=count)
-        raise Unsuitable(f"{question.name} cannot be differentiated")
+        raise Unsuitable(f"{question.name} has no stage whose map its answer hangs on")
     return Pass(answer, list(_outputs(network, inputs, features, layers, kept)))
 
 
@@ -135,7 +136,10 @@ def _outputs(
         yield StageOutput("features", features, order)
         return
     there = [layer for layer in layers if layer.name in kept and kept[layer.name][0].requires_grad]
-    maps = _numbered(network, inputs, [(layer, kept[layer.name][0].shape) for layer in there])
+    try:
+        maps = _numbered(network, inputs, [(layer, kept[layer.name][0].shape) for layer in there]) if there else []
+    except ZooError as error:
+        raise Unsuitable(error.problems[0].message) from error
     for layer in there:
         raw, time = kept[layer.name]
         order_cthw = _order(layer.sign * maps[layer.level][0], raw.numel())

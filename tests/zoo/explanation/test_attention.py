@@ -9,7 +9,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from zoo.explanation import attention
 from zoo.explanation.attention import AttentionRecorder, attention_rollout, gradient_rollout
+from zoo.explanation.methods import explained
 from zoo.explanation.question import Question, Unsuitable
+from zoo_registry.errors import ParameterError
 from zoo_registry.protocols import Stage
 
 FIRST = [[0.50, 0.25, 0.25], [0.20, 0.60, 0.20], [0.10, 0.10, 0.80]]
@@ -38,7 +40,7 @@ class TwoPatches(nn.Module):
         return [Stage(f"block{index}", ((f"blocks.{index}",),), 1, (1, 1, 1)) for index in range(len(self.blocks))]
 
     def tokens(self, clip_bcthw: Tensor) -> Tensor:
-        return torch.cat([torch.zeros(1, 1, 1), clip_bcthw.flatten(2).transpose(1, 2)], 1)
+        return torch.cat([clip_bcthw.new_zeros(len(clip_bcthw), 1, 1), clip_bcthw.flatten(2).transpose(1, 2)], 1)
 
     def forward_features(self, clip_bcthw: Tensor) -> Tensor:
         return self.blocks(self.tokens(clip_bcthw))
@@ -140,6 +142,20 @@ def test_heads_that_share_keys_are_recorded_too():
     with AttentionRecorder(averaged=False) as recorder:
         torch.testing.assert_close(scaled_dot_product_attention(query, key, value, enable_gqa=True), expected)
     assert recorder.attention[0].shape == (1, 4, 3, 3)
+
+
+class WithoutMaps(TwoPatches):
+    """As timm's backbones whose maps do not follow one another."""
+
+    def forward_pyramid(self, clip_bcthw: Tensor) -> list[Tensor]:
+        raise ParameterError("the library offers no maps of this")
+
+
+def test_a_network_that_gives_no_maps_is_explained_by_occlusion():
+    question = about(WithoutMaps(FIRST, SECOND), 1.0, 2.0)
+    with pytest.raises(Unsuitable, match="the library offers no maps of this"):
+        gradient_rollout(question)
+    assert explained(question, "auto")[1] == "occlusion"
 
 
 def test_more_attention_than_can_be_kept_is_refused_in_words(monkeypatch):
