@@ -49,12 +49,12 @@ def explained(question: Question, method: str) -> tuple[Tensor, str]:
     if method == "auto":
         for name in AUTO:
             try:
-                return _over_the_clip(METHODS[name](question), question.clip_bcthw), name
+                return _asked(name, question), name
             except Unsuitable:
                 continue
     check_method(method)
     try:
-        return _over_the_clip(METHODS[method](question), question.clip_bcthw), method
+        return _asked(method, question), method
     except Unsuitable as error:
         others = ", ".join(name for name in suitable(question) if name != method)
         raise ParameterError(
@@ -91,11 +91,16 @@ def suitable(question: Question) -> list[str]:
     return names
 
 
-def _over_the_clip(map_thw: Tensor, clip_bcthw: Tensor) -> Tensor:
-    """A coarse map in the clip's frames and pixels, from 0 to 1."""
-    size = tuple(clip_bcthw.shape[2:])
+def _asked(method: str, question: Question) -> Tensor:
+    """A method's coarse map in the clip's frames and pixels, from 0 to 1.
+
+    Raises:
+        Unsuitable: the network does not allow the method, or what comes out is not finite.
+    """
+    map_thw = METHODS[method](question)
+    if not map_thw.isfinite().all():  # such as gradients of rounded weights where a clip is all one colour
+        raise Unsuitable(f"the gradients of {question.name} are not finite on this clip")
+    size = tuple(question.clip_bcthw.shape[2:])
     fine_thw = interpolate(map_thw[None, None].float(), size=size, mode="trilinear", align_corners=False)[0, 0]
     low, high = fine_thw.min(), fine_thw.max()
-    if not torch.isfinite(high - low) or high <= low:
-        return torch.zeros_like(fine_thw)
-    return ((fine_thw - low) / (high - low)).clamp(0, 1)
+    return ((fine_thw - low) / (high - low)).clamp(0, 1) if high > low else torch.zeros_like(fine_thw)

@@ -18,7 +18,7 @@ from zoo.explanation.question import Question
 from zoo_registry.catalog import catalog
 from zoo_registry.entries import Model
 
-HEAVY = 30_000_000
+HEAVY = 20_000_000
 """Parameters of models that wait for the slow tests."""
 
 QUICK = {

@@ -75,3 +75,16 @@ def test_an_exported_file_has_no_gradients_and_it_is_said_what_it_allows():
 def test_a_misspelt_method_gets_the_nearest_one():
     with pytest.raises(ParameterError, match=r"there is no method 'ocklusion'\n.*did you mean occlusion"):
         explained(Question(Weighed(), (CLIP,), 0, 0), "ocklusion")
+
+
+class Rooted(nn.Module):
+    """Its gradient is infinite where a pixel is 0, as every one is at the beginning of the way to the clip."""
+
+    def forward(self, clip_bcthw: Tensor) -> Tensor:
+        return (0 * clip_bcthw).sqrt().flatten(1).sum(1, keepdim=True)
+
+
+def test_gradients_that_are_not_finite_are_an_error_and_no_empty_map():
+    pytest.importorskip("captum", reason="the extra videozoo[explain] is not installed")
+    with pytest.raises(ParameterError, match=r"the gradients of the model are not finite.*\n.*these do: occlusion"):
+        explained(Question(Rooted(), (CLIP,), 0, 0), "integrated_gradients")
