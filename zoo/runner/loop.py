@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from zoo.recipe.schema import RecipeSchema, RunSlot
+from zoo.runner.averaging import make_average
 from zoo.runner.checkpoint import Checkpoints, checkpoint_name
 from zoo.runner.compilation import compiled
 from zoo.runner.copies import Copies
@@ -24,7 +26,7 @@ from zoo.runner.folder import RunFolder
 from zoo.runner.freeze import Frozen
 from zoo.runner.losses import Losses
 from zoo.runner.monitor import Monitor
-from zoo.runner.observers import Observers
+from zoo.runner.observers import FirstOfEpoch, Observers
 from zoo.runner.optim import objective_optimizers
 from zoo.runner.parallel import AveragedObjective, synchronised_norms
 from zoo.runner.precision import gradient_scaler
@@ -47,6 +49,10 @@ if TYPE_CHECKING:
     from zoo.data import Loader
 
 
+_BATCHES_FOR_STATISTICS = 200
+"""Training batches by which an average of the weights measures its batch norms anew."""
+
+
 @dataclass(frozen=True)
 class FitResult:
     """What training came to.
@@ -59,6 +65,7 @@ class FitResult:
         stopped: `finished` after all epochs, `early` when the metric had stopped improving, `time` when the time was
             over.
         seconds: of this call.
+        clips: how many were learnt from, those before a resume included.
     """
 
     steps: int
@@ -67,6 +74,7 @@ class FitResult:
     best_epoch: int | None
     stopped: Literal["finished", "early", "time"]
     seconds: float
+    clips: int
 
 
 def fit(
@@ -131,8 +139,11 @@ def fit(
         task, network, frozen = divided.task, divided.network, divided.frozen
     generator = torch.Generator()
     times, copies = TimeShares(train, events=_events_of(device)), Copies(device)
-    prepare = partial(_prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times)
     observers = observers or Observers([], progress.say)
+    shown = FirstOfEpoch(observers)
+    prepare = partial(
+        _prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times, shown=shown
+    )
     with ExitStack() as around:
         stop = around.enter_context(StopSignals())
         if processes.main:
@@ -149,6 +160,7 @@ def fit(
             averaged=_averaged(snapshot, processes, run, divided), weigh=getattr(train, "weight", lambda batch: 1.0),
             profile=profile,
         )  # fmt: skip
+        training.statistics = lambda: map(prepare, islice(train.epoch(snapshot.at.epoch), _BATCHES_FOR_STATISTICS))
         if resume:
             training.resume()
         elif run.on_non_finite == "back_off":
@@ -159,7 +171,7 @@ def fit(
             around.enter_context(closing(profile))
         while training.goes_on:
             try:
-                _epoch(training, train, prepare, generator)
+                _epoch(training, train, prepare, generator, shown)
             except NonFiniteLoss as error:
                 training.setbacks.back_off(training, error)
         training.take_best()
@@ -168,11 +180,18 @@ def fit(
     return _result(training, time.perf_counter() - started)
 
 
-def _epoch(training: Training, train: Loader, prepare: Callable[[Batch], Batch], generator: torch.Generator) -> None:
+def _epoch(
+    training: Training,
+    train: Loader,
+    prepare: Callable[[Batch], Batch],
+    generator: torch.Generator,
+    shown: FirstOfEpoch,
+) -> None:
     """What is left of an epoch, and what follows it."""
     run, at, rank = training.recipe.run, training.at, training.processes.rank
     apart = (rank,) if rank else ()  # every process draws differently, a single one as it always did
     training.epoch_begin()
+    shown.begin(at.step)
     title = f"{train.split.name} {at.epoch + 1}/{run.epochs}"
     with training.progress.task(title, len(train), unit="batches", done=at.batches) as bar:
         for window in together(windows(_rest_of_epoch(train, at), run.accumulate), training.processes):
@@ -248,7 +267,7 @@ def _result(training: Training, seconds: float) -> FitResult:
     stopped: Literal["finished", "early", "time"] = (
         "finished" if at.epoch >= training.epochs else "time" if training.out_of_time else "early"
     )
-    return FitResult(at.step, at.epoch, monitor.best, monitor.best_epoch, stopped, seconds)
+    return FitResult(at.step, at.epoch, monitor.best, monitor.best_epoch, stopped, seconds, at.clips)
 
 
 def _prepare(
@@ -259,12 +278,15 @@ def _prepare(
     preprocess: Callable[[Batch], Batch],
     generator: torch.Generator,
     times: TimeShares,
+    shown: FirstOfEpoch,
 ) -> Batch:
     """From the loader's uint8 clips to what the model takes."""
     with times.measure("copy"):
         batch = copies(batch)
     with times.measure("augment"):
-        return preprocess(augment(batch, generator) if augment is not None else batch)
+        augmented = augment(batch, generator) if augment is not None else batch
+        shown(augmented)
+        return preprocess(augmented)
 
 
 def _rest_of_epoch(train: Loader, at: Position) -> Iterator[Batch]:
@@ -294,10 +316,11 @@ def _snapshot(
     total = run.epochs * -(-len(train) // run.accumulate)
     return Snapshot(
         task=task,
-        optimizers=objective_optimizers(task, objectives, recipe.optim, total, network),
+        optimizers=objective_optimizers(task, objectives, recipe.optim, total, network, run.epochs),
         at=Position(),
         monitor=Monitor(task.monitor[1], run.early_stop, keep=run.checkpoint.keep_best),
         losses=Losses(lambda index: name_of(train.split, index), processes, tolerant=run.on_non_finite == "skip"),
         scaler=gradient_scaler(device, run.precision),
         processes=processes,
+        average=make_average(run.average, task.state, total, run.epochs),
     )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from zoo.runner.averaging import with_averages
 from zoo.runner.checkpoint import Checkpoint, Checkpoints, checkpoint_name
 from zoo.runner.processes import ALONE, Processes
 from zoo.runner.sharding import divided_like, own_part
 from zoo_registry.errors import NonFiniteLoss, RunError
 
 if TYPE_CHECKING:
+    from zoo.runner.averaging import Average
     from zoo.runner.losses import Losses
     from zoo.runner.monitor import Monitor
     from zoo.runner.optim import ObjectiveOptimizer
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 STATE = "state/"
 """Prefix of the tensors of `task.state`."""
+
+AVERAGE = "average/"
+"""Prefix of the averages of them, `run.average`."""
 
 
 @dataclass
@@ -32,11 +38,13 @@ class Position:
         step: steps (accumulation windows) done in the whole run.
         epoch: epochs done.
         batches: batches consumed in the current epoch.
+        clips: clips learnt from in the whole run, by all processes.
     """
 
     step: int = 0
     epoch: int = 0
     batches: int = 0
+    clips: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,15 @@ class Snapshot:
     losses: Losses
     scaler: torch.amp.GradScaler | None = None
     processes: Processes = ALONE
+    average: Average | None = None
+
+    def judged(self) -> AbstractContextManager[None]:
+        """Within it the task has the weights that are evaluated: an average of those that learn, where there is one."""
+        return nullcontext() if self.average is None else self.average.swapped_in()
+
+    def learning(self) -> AbstractContextManager[None]:
+        """Within it the task has the weights that learn, also within `judged`."""
+        return nullcontext() if self.average is None else self.average.swapped_out()
 
     def take(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and the JSON-able rest, for `Checkpoints.save`.
@@ -67,8 +84,13 @@ class Snapshot:
         for optimizer in self.optimizers:
             own, objectives[optimizer.objective.name] = optimizer.state()
             tensors |= {f"optim/{optimizer.objective.name}/{name}": value for name, value in own.items()}
+        averaged = None
+        if self.average is not None:
+            own, averaged = self.average.state()
+            tensors |= {AVERAGE + name: value for name, value in own.items()}
         return tensors, {
             "at": asdict(self.at),
+            "average": averaged,
             "objectives": objectives,
             "monitor": self.monitor.state(),
             "losses": self.losses.state(),
@@ -99,6 +121,10 @@ class Snapshot:
             setattr(self.at, key, value)
         self.monitor.load(record["monitor"])
         self.losses.load(record["losses"])
+        if self.average is not None and record["average"] is not None:
+            own = self.task.state.state_dict()
+            kept = {key: divided_like(value, own[key]) for key, value in _below(checkpoint.tensors, AVERAGE).items()}
+            self.average.load(kept, record["average"])
         if self.scaler is not None and record["scaler"] is not None:
             self.scaler.load_state_dict(record["scaler"])
 
@@ -143,6 +169,21 @@ def load_state(task: Task, checkpoint: Checkpoint) -> None:
         raise RunError(f"checkpoint {checkpoint.name} does not fit the task: {error}") from error
 
 
+def load_result(task: Task, checkpoints: Checkpoints, name: str) -> None:
+    """Put `task.state` to what a checkpoint would be as a result: the averages of the weights, where it has them.
+
+    Raises:
+        RunError: the checkpoint does not fit.
+    """
+    learning = checkpoints.read(name, STATE)
+    record = learning.record["average"]
+    if record is not None:
+        averages = _below(checkpoints.read(name, AVERAGE).tensors, AVERAGE)
+        merged = with_averages(_below(learning.tensors, STATE), averages, record)
+        learning = replace(learning, tensors={STATE + key: value for key, value in merged.items()})
+    load_state(task, learning)
+
+
 def load_best(task: Task, checkpoints: Checkpoints) -> None:
     """Put `task.state` to its best epoch of a run, or to the newest checkpoint where nothing was monitored.
 
@@ -153,7 +194,7 @@ def load_best(task: Task, checkpoints: Checkpoints) -> None:
         return
     step = newest.record["monitor"]["best_step"]
     best = newest.name if step is None else checkpoint_name(step, epoch_end=True)
-    load_state(task, newest if best == newest.name else checkpoints.read(best, STATE))
+    load_result(task, checkpoints, best)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

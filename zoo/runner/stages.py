@@ -6,8 +6,8 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -287,6 +287,7 @@ class _Stages:
         from zoo.runner.profile import StepProfile
 
         with ExitStack() as stack:
+            stack.enter_context(self._metered())
             train = stack.enter_context(closing(self.pipeline.loader("train", train=True)))
             val = stack.enter_context(closing(self.pipeline.loader("val"))) if "val" in self.pipeline.splits else None
             if self.recipe.run.auto:
@@ -312,6 +313,36 @@ class _Stages:
         self.summary |= {"epochs": result.epochs, "steps": result.steps}
         if result.stopped != "finished":
             self.summary["stopped"] = result.stopped
+        self._account(result.clips)
+
+    @contextmanager
+    def _metered(self) -> Iterator[None]:
+        """Within it what this process draws is counted and noted, also when training is stopped."""
+        from zoo.runner.energy import EnergyMeter
+        from zoo.runner.energy_log import EnergyLog
+
+        if self.recipe.run.energy == "off":
+            yield
+            return
+        gpus = [self.device.index or 0] if self.device.type == "cuda" else []
+        meter = EnergyMeter(gpus)
+        try:
+            with meter:
+                yield
+        finally:
+            EnergyLog(self.folder.path, self.processes.rank).add(meter.read())
+
+    def _account(self, clips: int) -> None:
+        """What training drew, all attempts and processes together."""
+        from zoo.report.energy import energy_table
+        from zoo.runner.energy import together
+        from zoo.runner.energy_log import EnergyLog
+
+        if self.recipe.run.energy == "off":
+            return
+        energy = together(self.processes.gathered(EnergyLog(self.folder.path, self.processes.rank).total()))
+        self.summary |= energy.facts(clips, self.recipe.run.carbon_intensity)
+        self.tables.append(energy_table(energy))
 
     def _tune(self, train: Loader) -> None:
         """Find the fastest settings, and write them into the run's recipe, so that it is repeated with the same."""
@@ -645,7 +676,11 @@ class _Stages:
 
     def _metrics(self) -> dict[str, float]:
         """What was measured of the model in `model/`: once it is compressed, that is what `val/...` means."""
-        measured = {name: value for name, value in self.summary.items() if "/" in name and isinstance(value, float)}
+        measured = {
+            name: value
+            for name, value in self.summary.items()
+            if "/" in name and isinstance(value, float) and not name.startswith("energy/")
+        }
         if not self.structure:
             return measured
         before = {f"original/{name}": value for name, value in measured.items() if name.startswith(("val/", "test/"))}

@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 
 from zoo.runner.gradient_checkpointing import statistics_kept
 from zoo.runner.optim import ObjectiveOptimizer
@@ -84,6 +84,8 @@ def descend(training: Training, optimizer: ObjectiveOptimizer) -> None:
     run = training.recipe.run
     if training.scaler is not None:
         optimizer.unscale(training.scaler)
+    if run.clip_grad_value is not None:
+        clip_grad_value_(optimizer.parameters, run.clip_grad_value)
     if run.clip_grad_norm is not None:
         clip_grad_norm_(optimizer.parameters, run.clip_grad_norm)
     if run.on_non_finite == "skip":

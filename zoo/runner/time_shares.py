@@ -39,7 +39,7 @@ class TimeShares:
         events: makes an event of the GPU that computes, None where the processor does.
 
     Example:
-        >>> shares = TimeShares(object(), clock=iter([0.0, 0.0, 1.0, 4.0]).__next__)
+        >>> shares = TimeShares(object(), clock=iter([0.0, 0.0, 1.0, 4.0, 4.0]).__next__)
         >>> with shares.measure("augment"):
         ...     pass
         >>> shares.read()["augment"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,13 +22,14 @@ from zoo.runner.monitor import Monitor
 from zoo.runner.observers import Observers
 from zoo.runner.optim import ObjectiveOptimizer
 from zoo.runner.parallel import AveragedObjective, Loss
+from zoo.runner.precision import autocast
 from zoo.runner.processes import ALONE, Processes
 from zoo.runner.profile import StepProfile
 from zoo.runner.progress import Progress, ProgressTask
 from zoo.runner.setbacks import Setbacks
 from zoo.runner.sharding import ShardedObjective
 from zoo.runner.signals import StopSignals, interrupted
-from zoo.runner.snapshot import STATE, Position, Snapshot, load_state
+from zoo.runner.snapshot import Position, Snapshot, load_result
 from zoo.runner.time_shares import TimeShares, in_words
 from zoo_registry.errors import RunError
 from zoo_registry.protocols import Batch, Task
@@ -57,6 +58,7 @@ class Training:
         ends: when the time for training is over, by `time.perf_counter`; None for never.
         out_of_time: whether it is.
         averaged: where several processes train, their objectives by name.
+        statistics: gives prepared training batches, for an average of the weights that has to measure its batch norms.
         weigh: how much the batch of this process counts in the mean over all processes, by its number in the epoch.
     """
 
@@ -83,6 +85,7 @@ class Training:
     ends: float | None = field(default=None, kw_only=True)
     out_of_time: bool = field(default=False, kw_only=True)
     averaged: Mapping[str, AveragedObjective | ShardedObjective] = field(default_factory=dict, kw_only=True)
+    statistics: Callable[[], Iterable[Batch]] = field(default=tuple, kw_only=True)
     weigh: Callable[[int], float] = field(default=lambda batch: 1.0, kw_only=True)
 
     @property
@@ -175,6 +178,9 @@ class Training:
         self.at.batches += batches
         self.saved = None
         self.samples += samples
+        self.at.clips += samples * self.processes.count
+        if self.snapshot.average is not None:
+            self.snapshot.average.update(self.at.step, self.at.epoch)
         bar.advance(batches)
         if self.profile is not None:
             self.profile.step()
@@ -206,6 +212,8 @@ class Training:
             values["skipped_steps"] = self.setbacks.skipped
         self.folder.append({"step": self.at.step, "epoch": self.at.epoch + 1, "split": "train", **values})
         self.observers.notify("step_end", self.at.step, values)
+        if self.observers.wants("gradients_ready"):
+            self.observers.notify("gradients_ready", self.at.step, dict(self.task.state.named_parameters()))
         self.losses.interval = Mean()
         self.samples, self.clock = 0, time.perf_counter()
 
@@ -240,6 +248,7 @@ class Training:
         """Validate, see whether it is the best, let schedules know, and keep the state."""
         self.log()
         self.processes.share_buffers(self.task.state)
+        self.refresh()
         metrics = self._validate(self.val) if self.val is not None else {}
         means = self.losses.epoch.values()
         name, direction = self.task.monitor
@@ -263,21 +272,39 @@ class Training:
         """Write a checkpoint of the present state, unless it is written already."""
         if self.saved is not None:
             return
-        tensors, record = self.snapshot.take()  # all processes together: losses are read
-        record |= {"metrics_bytes": self.folder.metrics_bytes(), "best": self.best}
-        best = [checkpoint_name(step, epoch_end=True) for step in self.monitor.best_steps]
-        self.checkpoints.save(name, tensors, record, best)
+        with self.snapshot.learning():
+            tensors, record = self.snapshot.take()  # all processes together: losses are read
+            record |= {"metrics_bytes": self.folder.metrics_bytes(), "best": self.best}
+            best = [checkpoint_name(step, epoch_end=True) for step in self.monitor.best_steps]
+            self.checkpoints.save(name, tensors, record, best)
         self.saved = name
 
     def take_best(self) -> None:
         """Leave the task in the state of its best epoch."""
         self.processes.wait()  # until the main one has written it
-        if self.best is None or self.best == self.saved:
+        if self.best is not None and self.best != self.saved:
+            try:
+                return load_result(self.task, self.checkpoints, self.best)
+            except DamagedCheckpoint as error:
+                self.progress.say(f"{error.problems[0].message}; the model stays that of the last epoch")
+        if self.snapshot.average is not None:
+            self.snapshot.average.settle()
+
+    def refresh(self) -> None:
+        """Measure batch norms anew under an average of the weights that changed."""
+        average, network = self.snapshot.average, self.task.result()
+        if average is None:
             return
-        try:
-            load_state(self.task, self.checkpoints.read(self.best, STATE))
-        except DamagedCheckpoint as error:
-            self.progress.say(f"{error.problems[0].message}; the model stays that of the last epoch")
+        self.task.state.train()
+        self.frozen.hold()
+        if average.needs_statistics(network):
+            average.refresh(network, self.statistics(), self._predict)
+            with average.swapped_in():
+                self.processes.share_buffers(self.task.state)
+
+    def _predict(self, batch: Batch) -> None:
+        with autocast(self.device, self.recipe.run.precision):
+            self.task.predict(self.task.result(), batch)
 
     def loss_prefix(self, optimizer: ObjectiveOptimizer) -> str:
         """What tells apart the values of several objectives: `critic/`; nothing when there is one."""
@@ -291,6 +318,10 @@ class Training:
         return {f"{self.loss_prefix(optimizer)}lr": optimizer.rate for optimizer in self.optimizers}
 
     def _validate(self, val: Loader) -> dict[str, float]:
+        with self.snapshot.judged():
+            return self._measure(val)
+
+    def _measure(self, val: Loader) -> dict[str, float]:
         metrics = evaluate(
             self.task,
             self.task.result(),

@@ -288,7 +288,6 @@ def test_changes_of_an_objective_are_merged_over_the_same_optimiser_only():
     assert optim_of(slot, "other") is slot
 
 
-@pytest.mark.xfail(strict=True, reason="fit does not yet tell how many epochs the run has")
 def test_a_run_changes_the_rate_per_epoch_where_the_recipe_says_so(tmp_path):
     slot = {"name": "sgd", "params": {"lr": 1.0}, "schedule": {"name": "cosine", "params": {"per": "epoch"}}}
     train(tmp_path, BrightOrDark(), recipe(slot, epochs=4, log_every=1))
