@@ -16,7 +16,7 @@ def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
         Names in alphabetical order, ours and those of installed plugins; no torch is imported.
 
     Example:
-        >>> list_models("r*_18")
+        >>> list_models("r*d_18")
         ['torchvision/r2plus1d_18', 'torchvision/r3d_18']
     """
     found = catalog().list("model", pattern)

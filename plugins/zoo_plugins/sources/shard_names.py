@@ -62,7 +62,7 @@ def split_name(name: str) -> tuple[str, str] | None:
     None for a member without a dot, and for notes about the shard itself (`__...__`).
 
     Example:
-        >>> split_name("batch.1/000123.Seg.PNG"), split_name("README"), split_name("__index__.json")
+        >>> split_name("batch.1/000123.Seg.PNG"), split_name("README"), split_name("__notes.txt__")
         (('batch.1/000123', 'seg.png'), None, None)
     """
     match = _MEMBER.fullmatch(name)

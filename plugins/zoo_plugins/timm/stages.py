@@ -50,6 +50,7 @@ def backbone_stages(backbone: nn.Module, prefix: str = "backbone.") -> tuple[Sta
         last map.
 
     Example:
+        >>> import timm
         >>> [(stage.name, stage.stride) for stage in backbone_stages(timm.create_model("resnet18", num_classes=0))]
         ... # doctest: +NORMALIZE_WHITESPACE
         [('stem', (1, 2, 2)), ('stage1', (1, 4, 4)), ('stage2', (1, 8, 8)), ('stage3', (1, 16, 16)),

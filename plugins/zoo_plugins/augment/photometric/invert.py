@@ -18,6 +18,7 @@ def invert(clip_bcthw: Tensor) -> Tensor:
         clip_bcthw: uint8 0..255 or float 0..1.
 
     Example:
+        >>> import torch
         >>> invert(torch.tensor([0, 200], dtype=torch.uint8))
         tensor([255,  55], dtype=torch.uint8)
     """

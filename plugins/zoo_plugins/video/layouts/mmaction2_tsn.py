@@ -28,6 +28,8 @@ def of_segment_network(state: Mapping[str, Tensor], network: nn.Module) -> dict[
         `backbone.*` and `head.*`. Keys that are none of a ResNet or MobileNetV2 keep their names.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
         >>> bias = torch.zeros(64)
         >>> list(of_segment_network({"backbone.layer1.0.conv1.bn.bias": bias}, nn.Identity()))
         ['backbone.layer1.0.bn1.bias']
