@@ -15,7 +15,7 @@ TORCH = {
 }  # fmt: skip
 """Optimisers by their torch.optim name in lower case: those that step on one gradient of a dense parameter."""
 
-OURS = {**TORCH, "muon": "zoo.runner.muon:muon"}
+OURS = {**TORCH, "muon": "zoo.optim.muon:muon"}
 """Names that are looked up without timm; torch's Muon takes matrices only, so ours gives the rest to AdamW."""
 
 TIMM = "timm.optim:"

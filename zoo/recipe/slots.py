@@ -28,22 +28,22 @@ OPTIMIZERS: Mapping[str, str] = Optimizers()
 """Optimisers of torch and of timm, by the name that a recipe writes."""
 
 SCHEDULES = {
-    "constant": "zoo.runner.schedule:Constant",
-    "cosine": "zoo.runner.schedule:Cosine",
-    "exponential": "zoo.runner.schedule:Exponential",
-    "linear": "zoo.runner.schedule:Linear",
-    "multistep": "zoo.runner.schedule:MultiStep",
-    "one_cycle": "zoo.runner.schedule:OneCycle",
-    "plateau": "zoo.runner.schedule:Plateau",
-    "poly": "zoo.runner.schedule:Poly",
-    "step": "zoo.runner.schedule:Step",
-    "wsd": "zoo.runner.schedule:WarmupStableDecay",
+    "constant": "zoo.optim.schedule:Constant",
+    "cosine": "zoo.optim.schedule:Cosine",
+    "exponential": "zoo.optim.schedule:Exponential",
+    "linear": "zoo.optim.schedule:Linear",
+    "multistep": "zoo.optim.schedule:MultiStep",
+    "one_cycle": "zoo.optim.schedule:OneCycle",
+    "plateau": "zoo.optim.schedule:Plateau",
+    "poly": "zoo.optim.schedule:Poly",
+    "step": "zoo.optim.schedule:Step",
+    "wsd": "zoo.optim.schedule:WarmupStableDecay",
 }
 """Schedules of the learning rate, by the name that a recipe writes."""
 
 AVERAGES = {
-    "ema": "zoo.runner.averaging:ExponentialAverage",
-    "swa": "zoo.runner.averaging:StochasticAverage",
+    "ema": "zoo.optim.averaging:ExponentialAverage",
+    "swa": "zoo.optim.averaging:StochasticAverage",
 }
 """Averages of the weights, by the name that a recipe writes."""
 

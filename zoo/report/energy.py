@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from zoo.energy.meter import JOULES_PER_KWH, Energy
 from zoo.report.table import Table
-from zoo.runner.energy import JOULES_PER_KWH, Energy
 
 
 def energy_table(energy: Energy) -> Table:

@@ -26,8 +26,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from zoo.runner.processes import ALONE, Processes
-from zoo.runner.sharding import is_divided, own_part
+from zoo.distributed.processes import ALONE, Processes
+from zoo.distributed.sharded import is_divided, own_part
 from zoo_registry.errors import RunError
 
 FORMAT = 2

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from torch.nn import Module
 
+from zoo.network_stages import parts_of, stages_of
 from zoo.recipe.schema import CompileSlot
-from zoo.runner.network_stages import parts_of, stages_of
 from zoo_registry.errors import RunError
 
 FROM_EQUAL_LAYERS = 4

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from zoo.distributed.processes import started_together
 from zoo.runner.precision import set_matrix_products
-from zoo.runner.processes import started_together
 from zoo_registry.errors import RunError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from zoo.distributed.processes import ALONE, Processes
 from zoo.runner.device import modules_in
 from zoo.runner.precision import autocast
-from zoo.runner.processes import ALONE, Processes
 from zoo.runner.progress import Progress
 from zoo.runner.seeds import mixed_seed
 from zoo_registry.protocols import Batch, Figure, Metrics, Task

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch.nn import Module
 
-from zoo.runner.network_stages import parameters_in, parts_of, stages_of
+from zoo.network_stages import parameters_in, parts_of, stages_of
 from zoo_registry.errors import Location, RecipeError
 from zoo_registry.names import nearest
 

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from zoo.distributed.averaged import AveragedObjective, synchronised_norms
+from zoo.distributed.processes import ALONE, Processes
+from zoo.distributed.sharded import Divided, ShardedObjective, divide, put_together
+from zoo.optim.averaging import make_average
+from zoo.optim.objective_optimizer import objective_optimizers
 from zoo.recipe.schema import RecipeSchema, RunSlot
-from zoo.runner.averaging import make_average
 from zoo.runner.checkpoint import Checkpoints, checkpoint_name
 from zoo.runner.compilation import compiled
 from zoo.runner.copies import Copies
@@ -27,15 +31,11 @@ from zoo.runner.freeze import Frozen
 from zoo.runner.losses import Losses
 from zoo.runner.monitor import Monitor
 from zoo.runner.observers import FirstOfEpoch, Observers
-from zoo.runner.optim import objective_optimizers
-from zoo.runner.parallel import AveragedObjective, synchronised_norms
 from zoo.runner.precision import gradient_scaler
-from zoo.runner.processes import ALONE, Processes
 from zoo.runner.profile import StepProfile
 from zoo.runner.progress import Progress
 from zoo.runner.seeds import seed_everything, seeded_generator
 from zoo.runner.setbacks import out_of_memory
-from zoo.runner.sharding import Divided, ShardedObjective, divide, put_together
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import Position, Snapshot
 from zoo.runner.step import only_these_learn, train_step, windows

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.runner.processes import ALONE, Processes
+from zoo.distributed.processes import ALONE, Processes
 from zoo_registry.errors import NonFiniteLoss
 
 

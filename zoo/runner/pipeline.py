@@ -125,8 +125,8 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     from zoo.data import Preprocess, Quarantine
     from zoo.data.clip_changes import changed_clip
     from zoo.data.split import check_targets
+    from zoo.optim.objective_optimizer import objective_problems
     from zoo.pretrained import clip_of, refuse_random_classifier
-    from zoo.runner.optim import objective_problems
     from zoo.runner.reading import check_reading
 
     check_reading(loaded)

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zoo.runner.averaging import with_averages
+from zoo.distributed.processes import ALONE, Processes
+from zoo.distributed.sharded import divided_like, own_part
+from zoo.optim.averaging import with_averages
 from zoo.runner.checkpoint import Checkpoint, Checkpoints, checkpoint_name
-from zoo.runner.processes import ALONE, Processes
-from zoo.runner.sharding import divided_like, own_part
 from zoo_registry.errors import NonFiniteLoss, RunError
 
 if TYPE_CHECKING:
-    from zoo.runner.averaging import Average
+    from zoo.optim.averaging import Average
+    from zoo.optim.objective_optimizer import ObjectiveOptimizer
     from zoo.runner.losses import Losses
     from zoo.runner.monitor import Monitor
-    from zoo.runner.optim import ObjectiveOptimizer
     from zoo_registry.protocols import Task
 
 STATE = "state/"

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from zoo.distributed.processes import ALONE, Processes, joined, part, restarted
 from zoo.recipe import (
     LoadedRecipe,
     differences,
@@ -26,7 +27,6 @@ from zoo.recipe import (
     write_lock,
 )
 from zoo.runner.folder import RunFolder
-from zoo.runner.processes import ALONE, Processes, joined, part, restarted
 from zoo.runner.progress import Progress
 from zoo_registry.catalog import catalog
 from zoo_registry.errors import HubError, Interrupted, Problem, RecipeError, RunError, ZooError
@@ -318,8 +318,8 @@ class _Stages:
     @contextmanager
     def _metered(self) -> Iterator[None]:
         """Within it what this process draws is counted and noted, also when training is stopped."""
-        from zoo.runner.energy import EnergyMeter
-        from zoo.runner.energy_log import EnergyLog
+        from zoo.energy.log import EnergyLog
+        from zoo.energy.meter import EnergyMeter
 
         if self.recipe.run.energy == "off":
             yield
@@ -334,9 +334,9 @@ class _Stages:
 
     def _account(self, clips: int) -> None:
         """What training drew, all attempts and processes together."""
+        from zoo.energy.log import EnergyLog
+        from zoo.energy.meter import together
         from zoo.report.energy import energy_table
-        from zoo.runner.energy import together
-        from zoo.runner.energy_log import EnergyLog
 
         if self.recipe.run.energy == "off":
             return

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 
+from zoo.optim.objective_optimizer import ObjectiveOptimizer
 from zoo.runner.gradient_checkpointing import statistics_kept
-from zoo.runner.optim import ObjectiveOptimizer
 from zoo.runner.precision import autocast, backward_kernels
 from zoo_registry.errors import PluginError
 from zoo_registry.protocols import Batch

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo.distributed.averaged import AveragedObjective, Loss
+from zoo.distributed.processes import ALONE, Processes
+from zoo.distributed.sharded import ShardedObjective
+from zoo.optim.objective_optimizer import ObjectiveOptimizer
 from zoo.recipe.schema import RecipeSchema
 from zoo.runner.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checkpoint_name
 from zoo.runner.evaluation import evaluate
@@ -20,14 +24,10 @@ from zoo.runner.freeze import Frozen
 from zoo.runner.losses import Losses, Mean
 from zoo.runner.monitor import Monitor
 from zoo.runner.observers import Observers
-from zoo.runner.optim import ObjectiveOptimizer
-from zoo.runner.parallel import AveragedObjective, Loss
 from zoo.runner.precision import autocast
-from zoo.runner.processes import ALONE, Processes
 from zoo.runner.profile import StepProfile
 from zoo.runner.progress import Progress, ProgressTask
 from zoo.runner.setbacks import Setbacks
-from zoo.runner.sharding import ShardedObjective
 from zoo.runner.signals import StopSignals, interrupted
 from zoo.runner.snapshot import Position, Snapshot, load_result
 from zoo.runner.time_shares import TimeShares, in_words

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch.nn import Module
 
+from zoo.optim.objective_optimizer import objective_optimizers
 from zoo.recipe.schema import CompileSlot, RecipeSchema, RunSlot
 from zoo.runner.compilation import compiled
 from zoo.runner.device import set_memory_format
-from zoo.runner.optim import objective_optimizers
 from zoo.runner.precision import autocast, backward_kernels
 from zoo.runner.step import only_these_learn
 from zoo_registry.errors import RunError

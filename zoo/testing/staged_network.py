@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.runner.network_stages import parts_of
+from zoo.network_stages import parts_of
 from zoo.testing.network import NetworkConformance, seeded, tensors
 from zoo_registry.protocols import StagedNetwork
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from zoo.optim.schedule import Schedule, Smooth
 from zoo.recipe import LoadedRecipe, dump, explain, load_recipe
 from zoo.recipe.optimizers import TORCH
 from zoo.recipe.slots import OPTIMIZERS, SCHEDULES
-from zoo.runner.schedule import Schedule, Smooth
 from zoo_registry.catalog import Catalog
 from zoo_registry.errors import RecipeError
 

@@ -14,9 +14,9 @@ import zoo
 from tests.zoo.runner.in_memory import recipe, same_weights, train
 from tests.zoo.runner.staged import Staged, Wrapping
 from zoo.build import build
+from zoo.network_stages import stages_of
 from zoo.runner.checkpoint import Checkpoints
 from zoo.runner.freeze import Frozen, freeze
-from zoo.runner.network_stages import stages_of
 from zoo_registry.catalog import catalog
 from zoo_registry.errors import Interrupted, PluginError, RecipeError
 from zoo_registry.protocols import Stage

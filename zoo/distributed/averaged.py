@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module, SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from zoo.runner.optim import ObjectiveOptimizer
 from zoo_registry.errors import RunError
 from zoo_registry.protocols import Batch, Objective
+
+if TYPE_CHECKING:
+    from zoo.optim.objective_optimizer import ObjectiveOptimizer
 
 Loss = Callable[[Batch, dict[str, Any]], Mapping[str, Tensor]]
 

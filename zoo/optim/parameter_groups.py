@@ -11,7 +11,7 @@ from torch.nn import Embedding, GroupNorm, LayerNorm, Module, Parameter, RMSNorm
 from torch.nn.modules.batchnorm import _NormBase
 
 from zoo.build.values import At, dotted
-from zoo.runner.network_stages import parameters_in, parts_of, stages_of
+from zoo.network_stages import parameters_in, parts_of, stages_of
 from zoo_registry.errors import Location, Problem
 from zoo_registry.names import nearest
 
@@ -160,7 +160,7 @@ def layer_scales(network: Module, decay: float) -> Mapping[int, float]:
     The head is one layer and has scale 1.
 
     Args:
-        network: its layers are those of all its stages; see `zoo.runner.network_stages.stages_of`.
+        network: its layers are those of all its stages; see `zoo.network_stages.stages_of`.
         decay: factor from a layer to the one before it, 0..1.
 
     Returns:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.build.check import nearest_place
 from zoo.build.values import At, Fault
+from zoo.optim.schedule import Schedule
 from zoo.recipe.optim import name_faults, optim_checks
 from zoo.recipe.schema import GroupSlot, OptimSlot
 from zoo.recipe.slots import SCHEDULES
-from zoo.runner.schedule import Schedule
 from zoo_registry.catalog import catalog
 from zoo_registry.errors import Location, ParameterError, Problem, RunError, ZooError
 
@@ -92,8 +92,8 @@ class ObjectiveOptimizer:
         network: Module | None = None,
         epochs: int | None = None,
     ) -> None:
-        from zoo.runner.make_optimizer import make_optimizers, tells_matrices_apart
-        from zoo.runner.parameter_groups import parameter_groups
+        from zoo.optim.make_optimizer import make_optimizers, tells_matrices_apart
+        from zoo.optim.parameter_groups import parameter_groups
 
         self.objective = objective
         self.parameters: list[Parameter] = list(dict.fromkeys(p for p in objective.parameters if p.requires_grad))
@@ -246,7 +246,7 @@ def objective_problems(
         network: the recipe's model.
         where: the place of a value in the recipe.
     """
-    from zoo.runner.parameter_groups import parameter_names, rule_problems
+    from zoo.optim.parameter_groups import parameter_names, rule_problems
 
     known = [objective.name for objective in objectives]
     problems = [

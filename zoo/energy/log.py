@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zoo.runner.energy import Energy
+from zoo.energy.meter import Energy
 
 
 class EnergyLog:

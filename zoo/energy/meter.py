@@ -1,6 +1,6 @@
 """How much energy a run takes: measured where the machine can, estimated and called so elsewhere.
 
-The counters are the hardware's own (`zoo.runner.energy_counters`), with no library in between. Two were tried on 27
+The counters are the hardware's own (`zoo.energy.counters`), with no library in between. Two were tried on 27
 November 2026. CodeCarbon 3.3.2, offline, reads the same counters, but takes 1.6 s to start, brings sixteen packages (a
 client of its server among them) and, on the processor it was tried on, fell back to the watts per thread that are used
 here too. Zeus 0.16 reads the same counters, takes 2.8 s to import, and says nothing where there is no counter.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from zoo.runner.energy_counters import BusyTime, Counter, NvidiaCounter, PowercapCounter, uuid_of
+from zoo.energy.counters import BusyTime, Counter, NvidiaCounter, PowercapCounter, uuid_of
 
 JOULES_PER_KWH = 3.6e6
 

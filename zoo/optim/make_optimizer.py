@@ -9,10 +9,10 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from zoo.optim.parameter_groups import ParameterGroup
 from zoo.recipe.optimizers import TIMM
 from zoo.recipe.schema import OptimSlot
 from zoo.recipe.slots import OPTIMIZERS
-from zoo.runner.parameter_groups import ParameterGroup
 from zoo_registry.errors import ParameterError
 
 

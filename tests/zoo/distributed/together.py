@@ -1,4 +1,4 @@
-"""What processes do together: `torchrun --nproc-per-node N -m tests.zoo.runner.together FOLDER SCENARIO...`."""
+"""What processes do together: `torchrun --nproc-per-node N -m tests.zoo.distributed.together FOLDER SCENARIO...`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from tests.zoo.runner.in_memory import BrightOrDark, InMemoryLoader, recipe, same_weights, train
 from zoo.data.loading.plan import Share, dealt
+from zoo.distributed.processes import Processes, joined
 from zoo.runner.folder import RunFolder
-from zoo.runner.processes import Processes, joined
 from zoo.runner.progress import Progress
 from zoo_registry.errors import Interrupted, NonFiniteLoss, RunError
 

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from zoo.runner.freeze import Frozen
-from zoo.runner.network_stages import parts_of, stages_of
-from zoo.runner.parallel import LossModule
+from zoo.distributed.averaged import LossModule
+from zoo.network_stages import parts_of, stages_of
 from zoo_registry.errors import RunError
 from zoo_registry.protocols import Batch, Task
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
 
-    from zoo.runner.processes import Processes
+    from zoo.distributed.processes import Processes
+    from zoo.runner.freeze import Frozen
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from zoo.energy import counters
+from zoo.energy.counters import WATTS_PER_BUSY_THREAD, BusyTime, NvidiaCounter, PowercapCounter, uuid_of
+from zoo.energy.log import EnergyLog
+from zoo.energy.meter import Energy, EnergyMeter, together
 from zoo.report.energy import energy_table
 from zoo.report.wording import quantity
-from zoo.runner import energy_counters
-from zoo.runner.energy import Energy, EnergyMeter, together
-from zoo.runner.energy_counters import WATTS_PER_BUSY_THREAD, BusyTime, NvidiaCounter, PowercapCounter, uuid_of
-from zoo.runner.energy_log import EnergyLog
 
 # -------------------------------------------------------------------------------- the kernel's counters
 
@@ -104,7 +104,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def nvidia(driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = ctypes.CDLL
-    monkeypatch.setattr(energy_counters.ctypes, "CDLL", lambda name: load(str(driver)))
+    monkeypatch.setattr(counters.ctypes, "CDLL", lambda name: load(str(driver)))
 
 
 def test_gpus_are_counted_by_the_drivers_millijoules(nvidia):

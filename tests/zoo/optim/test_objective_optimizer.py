@@ -14,13 +14,13 @@ from torch import nn
 
 from tests.zoo.runner.in_memory import BrightOrDark, recipe, same_weights, train
 from tests.zoo.runner.staged import Wrapping
+from zoo.optim.objective_optimizer import ObjectiveOptimizer, check_optim, objective_optimizers, optim_of
 from zoo.recipe.optim import NOT_NEGATIVE, optimizer_parameters
 from zoo.recipe.optimizers import TORCH, timm_names
 from zoo.recipe.schema import OptimSlot
 from zoo.recipe.slots import OPTIMIZERS
 from zoo.runner.folder import RunFolder
 from zoo.runner.freeze import freeze
-from zoo.runner.optim import ObjectiveOptimizer, check_optim, objective_optimizers, optim_of
 from zoo_registry.errors import Location, ParameterError
 from zoo_registry.protocols import Objective
 
@@ -214,7 +214,7 @@ def test_every_parameter_that_is_shown_for_timms_optimisers_reaches_them(name):
 def test_a_name_of_torch_is_checked_without_timm_and_one_of_timm_from_the_cache():
     problems(name="lamb")
     code = (
-        "import sys; from zoo.runner.optim import check_optim; from zoo.recipe.schema import OptimSlot\n"
+        "import sys; from zoo.optim.objective_optimizer import check_optim; from zoo.recipe.schema import OptimSlot\n"
         "print(check_optim(OptimSlot(name='lamb')), check_optim(OptimSlot(name='lamm'))[0].hint)\n"
         "print('timm' in sys.modules, 'torch' in sys.modules)"
     )

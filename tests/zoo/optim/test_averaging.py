@@ -12,8 +12,8 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
+from zoo.optim.averaging import Average, ExponentialAverage, StochasticAverage, make_average, with_averages
 from zoo.recipe.schema import AverageSlot
-from zoo.runner.averaging import Average, ExponentialAverage, StochasticAverage, make_average, with_averages
 from zoo_registry.errors import ParameterError, RunError
 
 

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.zoo.runner.test_kill_command import RECIPE
+from zoo.distributed.processes import Processes, check_versions
 from zoo.runner.checkpoint import Checkpoints
-from zoo.runner.processes import Processes, check_versions
 from zoo_registry.errors import RunError
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +35,7 @@ def torchrun(processes: int, *command: str | Path) -> None:
 def two(tmp_path_factory) -> Path:
     """What two processes left of every scenario."""
     folder = tmp_path_factory.mktemp("two")
-    torchrun(2, "tests.zoo.runner.together", folder, *SCENARIOS)
+    torchrun(2, "tests.zoo.distributed.together", folder, *SCENARIOS)
     return folder
 
 
@@ -46,7 +46,7 @@ def rows(folder: Path, split: str) -> list[dict]:
 
 def test_two_processes_learn_what_one_does_with_the_same_batch(two, tmp_path):
     """21 samples in batches of 4: the last batch has one sample, for which the second process has a stand-in."""
-    torchrun(1, "tests.zoo.runner.together", tmp_path, "equal")
+    torchrun(1, "tests.zoo.distributed.together", tmp_path, "equal")
     alone, both = tmp_path / "equal", two / "equal"
     for one, other in zip(rows(alone, "train"), rows(both, "train"), strict=True):
         assert (one["step"], one["lr"]) == (other["step"], other["lr"])

@@ -15,11 +15,11 @@ from torch import nn
 
 from tests.zoo.runner.in_memory import recipe, same_weights, train
 from tests.zoo.runner.staged import Staged, Wrapping
+from zoo.optim.objective_optimizer import ObjectiveOptimizer, optim_of
+from zoo.optim.parameter_groups import layer_scales, parameter_groups
 from zoo.recipe.schema import OptimSlot
 from zoo.runner.folder import RunFolder
 from zoo.runner.freeze import freeze
-from zoo.runner.optim import ObjectiveOptimizer, optim_of
-from zoo.runner.parameter_groups import layer_scales, parameter_groups
 from zoo_registry.errors import Interrupted, ParameterError
 from zoo_registry.protocols import Objective, Stage
 
