@@ -51,7 +51,7 @@ def test_what_comes_too_fast_is_given_up_and_counted(drop: Drop, queue: int, num
     assert sum(answer.dropped for answer in answers) <= summary.dropped
     starts = [answer.start for answer in answers]
     assert starts == sorted(starts)
-    assert max(answer.latency_ms for answer in answers) < 1000 * WORK * (queue + 1.8)
+    assert max(answer.latency_ms for answer in answers) < 1000 * WORK * (queue + 3)  # unbounded, 1.7 s
 
 
 def test_the_oldest_go_so_that_answers_are_about_now(numbered_film: WriteFilm) -> None:
