@@ -22,12 +22,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch import nn
 
+from zoo.build import build
 from zoo.data import Preprocess
 from zoo.recipe.schema import RecipeSchema
+from zoo.runner.device import set_memory_format
 from zoo.runner.folder import RunFolder
 from zoo.runner.loop import fit
-from zoo.runner.precision import autocast
+from zoo.runner.precision import autocast, set_matrix_products
 from zoo.runner.progress import Progress
 from zoo_plugins.losses.cross_entropy import cross_entropy
 from zoo_plugins.tasks.classification import classification
