@@ -45,10 +45,11 @@ def grad_cam_plus_plus(question: Question) -> Tensor:
 
 
 def _plus_plus(activation_cthw: Tensor, gradient_cthw: Tensor) -> Tensor:
+    activation_cthw, gradient_cthw = activation_cthw.double(), gradient_cthw.double()  # third powers of small numbers
     squared_cthw, cubed_cthw = gradient_cthw.square(), gradient_cthw.pow(3)
     below_cthw = 2 * squared_cthw + activation_cthw.sum((1, 2, 3), keepdim=True) * cubed_cthw
     share_cthw = torch.where(below_cthw == 0, 0, squared_cthw / torch.where(below_cthw == 0, 1, below_cthw))
-    return (share_cthw * gradient_cthw.clamp(min=0)).sum((1, 2, 3))
+    return (share_cthw * gradient_cthw.clamp(min=0)).sum((1, 2, 3)).float()
 
 
 def _weighted_sum(question: Question, weigh: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

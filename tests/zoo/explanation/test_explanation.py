@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import zoo
 from tests.zoo.data.films import write_numbered_film
 from zoo.artefact import save_model
 from zoo.build import build
-from zoo.explanation import Explanation
+from zoo.explanation import Explanation, attention, occlusion, overlay
 from zoo.explanation.film_clip import read_film_clip
 from zoo.explanation.overlay import on_picture
 from zoo_registry import ClipSpec
@@ -207,6 +208,11 @@ def test_nothing_is_left_of_a_film_that_could_not_be_written(model, film, tmp_pa
     with pytest.raises(DataError, match=r"why\.png: the strip cannot be written"):
         zoo.explain(model, film).write_strip(tmp_path / "file" / "why.png")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("module", [attention, occlusion, overlay], ids=lambda module: module.__name__)
+def test_examples_in_docstrings_are_true(module):
+    assert doctest.testmod(module).failed == 0
 
 
 def test_repr_shows_no_pixels(model, film):

