@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import doctest
 import math
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -201,13 +199,3 @@ def test_it_learns_what_belongs_together(tmp_path):
     )
     losses = [row["loss"] for row in train(recipe, tmp_path / "run").rows("train")]
     assert sum(losses[-3:]) < sum(losses[:3])
-
-
-@pytest.mark.parametrize(
-    "module",
-    ["backbone", "contrastive", "contrastive_losses", "key_queue", "nearest_neighbours", "representation_metrics"],
-)
-def test_examples_run(module):
-    result = doctest.testmod(import_module(f"zoo_plugins.tasks.{module}"))
-    assert result.attempted
-    assert not result.failed

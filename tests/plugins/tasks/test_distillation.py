@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import doctest
 import math
-from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -243,10 +241,3 @@ def test_a_saved_student_is_read_as_a_classifier(teacher, tmp_path):
     loaded = zoo.load(tmp_path / "run")
     assert loaded.task == {"name": "tasks/classification", "params": {}}
     assert len(loaded.predict(film)[0]["top5"]) == 5
-
-
-@pytest.mark.parametrize("module", ["distillation", "distillation_losses"])
-def test_examples_run(module):
-    result = doctest.testmod(import_module(f"zoo_plugins.tasks.{module}"))
-    assert result.attempted
-    assert not result.failed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 from typing import Any
 
@@ -12,14 +11,8 @@ from torch import nn
 
 from tests.plugins.tasks.training import recipe_of, train
 from zoo.build import check_params
-from zoo_plugins.basic import clip_discriminator as discriminator_module
-from zoo_plugins.basic import clip_generator as generator_module
 from zoo_plugins.basic.clip_discriminator import ClipDiscriminator, clip_discriminator
 from zoo_plugins.basic.clip_generator import ClipGenerator, clip_generator
-from zoo_plugins.tasks import clip_statistics as statistics_module
-from zoo_plugins.tasks import frechet as frechet_module
-from zoo_plugins.tasks import gan_losses as losses_module
-from zoo_plugins.tasks import pixels as pixels_module
 from zoo_plugins.tasks.clip_statistics import clip_statistics
 from zoo_plugins.tasks.frechet import frechet_distance
 from zoo_plugins.tasks.gan import gan
@@ -254,13 +247,3 @@ def test_the_generator_learns_at_every_second_step_and_each_at_its_own_rate(tmp_
     assert (rows[0]["generator/lr"], rows[0]["critic/lr"]) == (1e-3, 4e-3)
     assert rows[-1]["critic/loss"] < rows[0]["critic/loss"]
     assert run.task.result() is run.pipeline.network
-
-
-@pytest.mark.parametrize(
-    "module",
-    [generator_module, discriminator_module, frechet_module, losses_module, pixels_module, statistics_module],
-)
-def test_examples_run(module):
-    result = doctest.testmod(module)
-    assert result.attempted
-    assert not result.failed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import torch
 from tests.plugins.tasks.training import recipe_of, train
 from zoo_plugins.basic.cnn2d import CNN2D
 from zoo_plugins.basic.cnn3d import CNN3D
-from zoo_plugins.tasks import speed_prediction as module
 from zoo_plugins.tasks.speed_prediction import speed_prediction
 from zoo_registry import ClipSpec
 from zoo_registry.errors import ParameterError, RecipeError
@@ -97,9 +95,3 @@ def test_what_cannot_be_played_is_refused(options, said):
 def test_a_model_of_clips_of_one_length_is_refused_before_the_first_step():
     with pytest.raises(RecipeError, match="clips of 4 frames of 16x16, which it does not take"):
         task_of(model=CNN2D(3, (16, 16)))
-
-
-def test_examples_run():
-    result = doctest.testmod(module)
-    assert result.attempted
-    assert not result.failed
