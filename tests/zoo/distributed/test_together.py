@@ -22,7 +22,7 @@ from zoo_registry.errors import RunError
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-SCENARIOS = ("equal", "norms", "stop", "nan", "unused", "agree", "divided")
+SCENARIOS = ("equal", "norms", "stop", "nan", "unused", "agree", "divided", "average")
 
 
 def torchrun(processes: int, *command: str | Path) -> None:
@@ -39,20 +39,28 @@ def two(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def one(tmp_path_factory) -> Path:
+    """What a single process left."""
+    folder = tmp_path_factory.mktemp("one")
+    command = [sys.executable, "-m", "tests.zoo.distributed.together", str(folder), "equal", "average"]
+    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, timeout=120)
+    return folder
+
+
 def rows(folder: Path, split: str) -> list[dict]:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [row for row in map(json.loads, lines) if row["split"] == split]
 
 
-def test_two_processes_learn_what_one_does_with_the_same_batch(two, tmp_path):
+def test_two_processes_learn_what_one_does_with_the_same_batch(one, two):
     """21 samples in batches of 4: the last batch has one sample, for which the second process has a stand-in."""
-    torchrun(1, "tests.zoo.distributed.together", tmp_path, "equal")
-    alone, both = tmp_path / "equal", two / "equal"
-    for one, other in zip(rows(alone, "train"), rows(both, "train"), strict=True):
-        assert (one["step"], one["lr"]) == (other["step"], other["lr"])
-        assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
-    for one, other in zip(rows(alone, "val"), rows(both, "val"), strict=True):
-        assert one["accuracy"] == other["accuracy"]
+    alone, both = one / "equal", two / "equal"
+    for row, other in zip(rows(alone, "train"), rows(both, "train"), strict=True):
+        assert (row["step"], row["lr"]) == (other["step"], other["lr"])
+        assert row["loss"] == pytest.approx(other["loss"], abs=1e-5)
+    for row, other in zip(rows(alone, "val"), rows(both, "val"), strict=True):
+        assert row["accuracy"] == other["accuracy"]
     weights = load_file(alone / "rank-0.safetensors")
     for rank in (0, 1):
         found = load_file(both / f"rank-{rank}.safetensors")
@@ -94,6 +102,13 @@ def test_a_checkpoint_in_parts_is_read_by_one_process(two):
     assert newest.tensors.keys() == whole.tensors.keys()
     for name, value in whole.tensors.items():
         assert torch.allclose(value, newest.tensors[name], atol=1e-5), name
+
+
+def test_an_average_of_the_weights_is_that_of_one_process(one, two):
+    expected = load_file(one / "average/rank-0.safetensors")
+    for rank in (0, 1):
+        found = load_file(two / f"average/rank-{rank}.safetensors")
+        assert all(torch.allclose(value, found[name], atol=1e-6) for name, value in expected.items())
 
 
 def test_a_damaged_part_is_noticed(two, tmp_path):

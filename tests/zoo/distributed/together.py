@@ -121,6 +121,22 @@ def divided(folder: Path, processes: Processes) -> None:
             assert torch.allclose(value, other.state.state_dict()[name], atol=1e-5), name
 
 
+def average(folder: Path, processes: Processes) -> None:
+    """An average of the weights is the same whole and in parts, also after going on from a checkpoint."""
+    schema = recipe(ADAM, epochs=3, batch=BATCH, average={"name": "ema", "params": {"decay": 0.9}})
+    in_parts = schema.model_copy(update={"run": schema.run.model_copy(update={"strategy": "fsdp"})})
+    short = in_parts.model_copy(update={"run": in_parts.run.model_copy(update={"max_time": 1e-6})})
+    whole, parts, gone_on = WithoutNorm(), WithoutNorm(), WithoutNorm()
+    together(folder / "whole", processes, whole, schema, val=None)
+    together(folder / "parts", processes, parts, in_parts, val=None)
+    together(folder / "gone_on", processes, WithoutNorm(), short, val=None)
+    together(folder / "gone_on", processes, gone_on, in_parts, val=None, resume=True)
+    for other in (parts, gone_on):
+        for name, value in whole.state.state_dict().items():
+            assert torch.allclose(value, other.state.state_dict()[name], atol=1e-5), name
+    save_file(whole.state.state_dict(), folder / f"rank-{processes.rank}.safetensors")
+
+
 class NaNInOne(BrightOrDark):
     """The loss of process 1 becomes NaN in its fourth batch."""
 
