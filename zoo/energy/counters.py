@@ -137,7 +137,7 @@ class BusyTime:
 
     def _seconds(self) -> dict[tuple[int, float], float]:
         """By process and when it began: numbers of processes are used again."""
-        import psutil  # type: ignore[import-untyped]  # comes with accelerate
+        import psutil  # type: ignore[import-untyped]
 
         own = psutil.Process()
         found = {}
