@@ -41,7 +41,7 @@ TASKS: dict[str, tuple[Any, Any, Any]] = {
 
 def learn(name: str, folder: Path, *, resume: bool = False, cut_after: int | None = None, **run: Any) -> Run:
     task, model, loss = TASKS[name]
-    recipe = recipe_of(task, model, clip={"frames": 8, "size": 32}, loss=loss, **run)
+    recipe = recipe_of(task, model, clip={"frames": 8, "size": 32}, loss=loss, **{"epochs": 2, **run})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the teacher has no weights")
         warnings.filterwarnings("ignore", message="positions are a fixed table")
