@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import av
 import pytest
@@ -218,7 +220,6 @@ def test_pictures_without_a_clock_are_displayed_when_they_come() -> None:
         live = zoo.stream(model_of(network, fps=10), address, stride=2, drop="none", reconnect=0)
         list(live)
     _, *later = numbers_seen(network)  # the first pictures come at once, when it is known what they are
+    steps = [after - before for each in later for before, after in pairwise(each)]
     assert len(later) >= 3
-    for each in later:
-        slips = [shown - due for shown, due in zip(each, range(each[0], each[0] + 8, 2), strict=True)]
-        assert all(abs(slip) <= 1 for slip in slips)  # a busy machine may be a picture behind
+    assert median(steps) == 2  # by FFmpeg's count of 25 a second it would be 5
