@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,16 +85,20 @@ class TestBudget:
         fallback: Watcher | None = None,
         budget: float = 60,
         drop: Drop = "oldest",
+        until: Callable[[], bool] = lambda: False,
     ) -> list[str]:
-        """What was given up, in words."""
+        """What was given up, in words, until there is enough of it."""
         said: list[str] = []
         model, other = model_of(network, size=128), None if fallback is None else model_of(fallback, size=128)
-        list(zoo.stream(model, film, stride=2, budget=budget, fallback=other, say=said.append, drop=drop))
+        list(
+            zoo.stream(model, film, stride=2, budget=budget, fallback=other, say=said.append, drop=drop, stopped=until)
+        )
         return [text.partition("; now ")[2] for text in said if "; now " in text]
 
     def test_stride_then_size_are_given_up_in_that_order(self, numbered_film: WriteFilm) -> None:
         network = Watcher(0.08 / 4)  # 80 ms at 128 pixels, 60 at 96, 50 at 80
-        steps = self.steps(grey(numbered_film, 250, 50), network)
+        film = grey(numbered_film, 1500, 50)
+        steps = self.steps(film, network, until=lambda: bool(network.seen) and network.seen[-1].shape[-1] == 80)
         assert steps[:4] == [
             "windows slide 2 times as far",
             "windows slide 4 times as far",
@@ -105,7 +110,8 @@ class TestBudget:
 
     def test_a_model_of_one_size_gives_way_to_the_fallback(self, numbered_film: WriteFilm) -> None:
         network, fallback = Watcher(0.08 / 4, size=128), Watcher()
-        steps = self.steps(grey(numbered_film, 200, 50), network, fallback)
+        film = grey(numbered_film, 1500, 50)
+        steps = self.steps(film, network, fallback, until=lambda: bool(fallback.seen))
         assert steps[:3] == [
             "windows slide 2 times as far",
             "windows slide 4 times as far",
