@@ -144,7 +144,7 @@ def zoo_sides(
             )  # fmt: skip
 
     def infer() -> None:
-        with compiled(network, CompileSlot.model_validate(found["compile"]) if found["compile"] else None):
+        with compiled(network, CompileSlot() if found["compile"] else None):
             evaluate(_Unmeasured(task), network, loader, preprocess=preprocess, device=device)
 
     return train, infer, ", ".join(f"{key} {value}" for key, value in found.items())

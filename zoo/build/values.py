@@ -6,6 +6,7 @@ JSON Schema that `zoo.build.annotations` writes and that pydantic writes for the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -146,6 +147,8 @@ def _has_shape(value: Any, schema: Mapping[str, Any]) -> bool:
 
 
 def _within(value: Any, schema: Mapping[str, Any]) -> bool:
+    if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
+        return False
     if isinstance(value, str | list | tuple):
         least = schema.get("minLength", schema.get("minItems", 0))
         return bool(least <= len(value) <= schema.get("maxLength", schema.get("maxItems", len(value))))

@@ -43,6 +43,8 @@ def in_words(schema: Mapping[str, Any]) -> str:
         return f"a name, or {{{', '.join(schema['properties'])}}}"
     if schema.get("format") == "path":
         return "a path"
+    if "pattern" in schema and schema.get("examples"):
+        return f"a text such as {' or '.join(map(shown, schema['examples']))}"
     kind = schema.get("type")
     if kind == "array":
         return _list(schema)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, WithJsonSchema
 
 from zoo_registry.spec_rules import HIGHEST_FPS, LEAST_STD, LONGEST_SIDE, MOST_FRAMES, WIDEST
 
@@ -270,26 +270,29 @@ class CompileSlot(Slot):
     at least four are equal."""
 
 
-def _compiled(value: Any) -> Any:
-    return CompileSlot() if value is True else None if value is False else value
-
-
-Compile = Annotated[CompileSlot | None, BeforeValidator(_compiled, json_schema_input_type=bool | CompileSlot | None)]
-
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = r"(?:\d+(?:\.\d+)?[smhd]\s*)+"
 
 
 def _seconds(value: Any) -> Any:
-    """`1h30m` in seconds; what is no such thing is left to the validation of a number."""
-    if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
+    """`1h30m` in seconds."""
+    if not isinstance(value, str):
         return value
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", value))
 
 
 Duration = Annotated[
-    Annotated[float, Field(gt=0)],
-    BeforeValidator(_seconds, json_schema_input_type=float | Annotated[str, Field(pattern=f"^{_DURATION}$")]),
+    float,
+    Field(gt=0),
+    BeforeValidator(_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": f"^{_DURATION}$", "examples": ["45m", "1h30m"]},
+            ]
+        }
+    ),
 ]
 """Seconds, or a text such as `45m` or `1h30m`."""
 
@@ -309,7 +312,7 @@ class RunSlot(Slot):
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
     """What forward passes compute in. auto on a GPU is bf16 where it has it, else fp16 with scaled gradients, and TF32
     for what stays in fp32; elsewhere it is fp32."""
-    compile: Compile = None
+    compile: bool | CompileSlot = False
     """Have torch.compile make kernels for the model; costs up to minutes at the first step. true, false, or how."""
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     """How weights of convolutions, and so what they compute, lie in memory; auto is channels_last on a GPU."""
@@ -356,6 +359,13 @@ class RunSlot(Slot):
     """Optimiser steps between two readings of the losses."""
     observers: Components = []
     """Watchers of the run."""
+
+    @property
+    def compilation(self) -> CompileSlot | None:
+        """How the model is compiled, None for not at all."""
+        if isinstance(self.compile, bool):
+            return CompileSlot() if self.compile else None
+        return self.compile
 
 
 class PublishSlot(Slot):

@@ -21,7 +21,7 @@ from zoo.distributed.sharded import Divided, ShardedObjective, divide, put_toget
 from zoo.optim.averaging import make_average
 from zoo.optim.objective_optimizer import objective_optimizers
 from zoo.recipe.schema import RecipeSchema, RunSlot
-from zoo.runner.checkpoint import Checkpoints, checkpoint_name
+from zoo.runner.checkpoint import Checkpoints
 from zoo.runner.compilation import compiled
 from zoo.runner.copies import Copies
 from zoo.runner.device import place
@@ -32,9 +32,9 @@ from zoo.runner.losses import Losses
 from zoo.runner.monitor import Monitor
 from zoo.runner.observers import FirstOfEpoch, Observers
 from zoo.runner.precision import gradient_scaler
+from zoo.runner.preparation import Preparation
 from zoo.runner.profile import StepProfile
 from zoo.runner.progress import Progress
-from zoo.runner.seeds import seed_everything, seeded_generator
 from zoo.runner.setbacks import out_of_memory
 from zoo.runner.signals import StopSignals
 from zoo.runner.snapshot import Position, Snapshot
@@ -131,24 +131,20 @@ def fit(
     """
     started, run, given = time.perf_counter(), recipe.run, task
     network = task.result() if network is None else network
+    observers = observers or Observers([], progress.say)
     place(task, device, run.memory_format)
     divided: Divided | None = None
     if run.strategy == "fsdp" and processes.count > 1:
         with processes.agreeing():
             divided = divide(task, network, frozen, processes, device)
         task, network, frozen = divided.task, divided.network, divided.frozen
-    generator = torch.Generator()
-    times, copies = TimeShares(train, events=_events_of(device)), Copies(device)
-    observers = observers or Observers([], progress.say)
-    shown = FirstOfEpoch(observers)
-    prepare = partial(
-        _prepare, copies=copies, augment=augment, preprocess=preprocess, generator=generator, times=times, shown=shown
-    )
+    times = TimeShares(train, events=_events_of(device))
+    prepare = Preparation(Copies(device), augment, preprocess, times, FirstOfEpoch(observers))
     with ExitStack() as around:
         stop = around.enter_context(StopSignals())
         if processes.main:
             around.enter_context(training_lock(folder.path))
-        around.enter_context(compiled(network, run.compile))
+        around.enter_context(compiled(network, run.compilation))
         around.enter_context(synchronised_norms(task.state, run.sync_batch_norm and processes.count > 1))
         with processes.agreeing():
             snapshot = _snapshot(task, train, recipe, network, device, processes)
@@ -158,20 +154,17 @@ def fit(
             frozen=frozen, times=times, processes=processes, micro_batch=_rows_at_once(run, task),
             ends=None if run.max_time is None else started + run.max_time,
             averaged=_averaged(snapshot, processes, run, divided), weigh=getattr(train, "weight", lambda batch: 1.0),
+            statistics=lambda: map(prepare, islice(train.epoch(snapshot.at.epoch), _BATCHES_FOR_STATISTICS)),
             profile=profile,
         )  # fmt: skip
-        training.statistics = lambda: map(prepare, islice(train.epoch(snapshot.at.epoch), _BATCHES_FOR_STATISTICS))
-        if resume:
-            training.resume()
-        elif run.on_non_finite == "back_off":
-            training.keep(checkpoint_name(0))
+        training.begin(resume)
         if processes.main:
             observers.add(around.enter_context(closing(TensorBoardEvents(folder.events, snapshot.at.step))))
         if profile is not None:
             around.enter_context(closing(profile))
         while training.goes_on:
             try:
-                _epoch(training, train, prepare, generator, shown)
+                _epoch(training, train, prepare)
             except NonFiniteLoss as error:
                 training.setbacks.back_off(training, error)
         training.take_best()
@@ -180,28 +173,18 @@ def fit(
     return _result(training, time.perf_counter() - started)
 
 
-def _epoch(
-    training: Training,
-    train: Loader,
-    prepare: Callable[[Batch], Batch],
-    generator: torch.Generator,
-    shown: FirstOfEpoch,
-) -> None:
+def _epoch(training: Training, train: Loader, prepare: Preparation) -> None:
     """What is left of an epoch, and what follows it."""
-    run, at, rank = training.recipe.run, training.at, training.processes.rank
-    apart = (rank,) if rank else ()  # every process draws differently, a single one as it always did
+    run, at = training.recipe.run, training.at
     training.epoch_begin()
-    shown.begin(at.step)
+    prepare.shown.begin(at.step)
     title = f"{train.split.name} {at.epoch + 1}/{run.epochs}"
     with training.progress.task(title, len(train), unit="batches", done=at.batches) as bar:
         for window in together(windows(_rest_of_epoch(train, at), run.accumulate), training.processes):
-            while True:
-                seed_everything(run.seed, "step", at.step, *apart)
-                seeded_generator(generator, run.seed, "augment", at.step, *apart)
-                failure = _out_of_memory_in(training, window, prepare)
-                if failure is None:
-                    break
+            prepare.seed(run.seed, at.step, training.processes.rank)
+            while (failure := _out_of_memory_in(training, window, prepare)) is not None:
                 training.setbacks.halve(training, window, failure)
+                prepare.seed(run.seed, at.step, training.processes.rank)
             training.step_end(len(window), sum(map(len, window)), bar)
             if training.out_of_time:
                 return
@@ -268,25 +251,6 @@ def _result(training: Training, seconds: float) -> FitResult:
         "finished" if at.epoch >= training.epochs else "time" if training.out_of_time else "early"
     )
     return FitResult(at.step, at.epoch, monitor.best, monitor.best_epoch, stopped, seconds, at.clips)
-
-
-def _prepare(
-    batch: Batch,
-    *,
-    copies: Copies,
-    augment: Augment | None,
-    preprocess: Callable[[Batch], Batch],
-    generator: torch.Generator,
-    times: TimeShares,
-    shown: FirstOfEpoch,
-) -> Batch:
-    """From the loader's uint8 clips to what the model takes."""
-    with times.measure("copy"):
-        batch = copies(batch)
-    with times.measure("augment"):
-        augmented = augment(batch, generator) if augment is not None else batch
-        shown(augmented)
-        return preprocess(augmented)
 
 
 def _rest_of_epoch(train: Loader, at: Position) -> Iterator[Batch]:

@@ -118,6 +118,13 @@ class Training:
         """Epochs of the whole run."""
         return self.recipe.run.epochs
 
+    def begin(self, resume: bool) -> None:
+        """Start at the first step, or go on; keep the beginning's state where the run may have to go back to it."""
+        if resume:
+            self.resume()
+        elif self.recipe.run.on_non_finite == "back_off":
+            self.keep(checkpoint_name(0))
+
     def resume(self) -> None:
         """Go back to the newest whole checkpoint, and to how `metrics.jsonl` was then."""
         checkpoint = self._newest()

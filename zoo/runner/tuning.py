@@ -47,7 +47,7 @@ class Trial:
     failed: str = ""
 
     def __str__(self) -> str:
-        name = ", ".join(f"{key} {_shown(value)}" for key, value in self.settings.items())
+        name = ", ".join(f"{key} {str(value).lower()}" for key, value in self.settings.items())
         return f"{name}: {self.failed or f'{self.step * 1000:.1f} ms a step'}"
 
 
@@ -80,19 +80,17 @@ class Tuning:
         kept = {name: value.clone() for name, value in self.task.state.state_dict().items()}
         try:
             for memory_format in ("contiguous", "channels_last"):
-                self._try({"memory_format": memory_format, "compile": None})
+                self._try({"memory_format": memory_format, "compile": False})
             best = self._fastest()
             left = best.step * self.steps
             if left > BUDGET and time.perf_counter() - began < BUDGET:
-                self._try({**best.settings, "compile": CompileSlot()})
+                self._try({**best.settings, "compile": True})
                 best = self._fastest()
         finally:
             self.task.state.load_state_dict(kept)
         set_memory_format(self.task.state, best.settings["memory_format"] == "channels_last")
         self.say("fastest: " + str(best))
-        return {
-            key: value.model_dump() if isinstance(value, CompileSlot) else value for key, value in best.settings.items()
-        }
+        return dict(best.settings)
 
     def _fastest(self) -> Trial:
         """The best so far; a later one only when it is clearly faster and its preparation pays."""
@@ -110,7 +108,7 @@ class Tuning:
         self.trials.append(trial)
         set_memory_format(self.task.state, settings["memory_format"] == "channels_last")
         try:
-            with compiled(self.network, settings["compile"]):
+            with compiled(self.network, CompileSlot() if settings["compile"] else None):
                 step = self._step()
                 began = time.perf_counter()
                 self._timed(step)
@@ -150,7 +148,3 @@ class Tuning:
                     optimizer.step(0)
 
         return step
-
-
-def _shown(value: Any) -> str:
-    return "off" if value is None else f"{value.mode}" if isinstance(value, CompileSlot) else str(value)

@@ -356,3 +356,24 @@ def test_a_clip_without_meaning_has_its_place(
 def test_a_size_and_its_resize_stay_in_proportion(complain: Complain) -> None:
     recipe = {"zoo": 1, "task": "sorting", "model": "seeing", "data": {"clip": {"size": 512, "mean": [0, 0, 0]}}}
     assert complain(recipe) == []
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("90", 90.0), ("45m", 2700.0), ("1h30m", 5400.0), ("1.5d", 129600.0)])
+def test_a_duration_is_seconds_or_a_text(written: str, seconds: float) -> None:
+    loaded = load_recipe({"zoo": 1, "task": "classification", "model": "basic/cnn3d"}, [f"run.max_time={written}"])
+    assert loaded.schema.run.max_time == seconds
+
+
+@pytest.mark.parametrize("written", ["abc", "0", "10 minutes", "m"])
+def test_what_is_no_duration_is_told_in_words(written: str) -> None:
+    with pytest.raises(RecipeError, match="expected a number above 0 or a text such as '45m' or '1h30m'"):
+        load_recipe({"zoo": 1, "task": "classification", "model": "basic/cnn3d"}, [f"run.max_time={written}"])
+
+
+@pytest.mark.parametrize("written", ["true", "{mode: reduce-overhead}", "{regions: layers}"])
+def test_compilation_is_a_yes_or_says_how(written: str) -> None:
+    loaded = load_recipe({"zoo": 1, "task": "classification", "model": "basic/cnn3d"}, [f"run.compile={written}"])
+    slot = loaded.schema.run.compilation
+    assert slot is not None
+    assert (slot.mode == "reduce-overhead") == ("reduce" in written)
+    assert (slot.regions == "layers") == ("layers" in written)

@@ -39,8 +39,8 @@ def tuning(task: BrightOrDark, steps: int = 10) -> tuple[Tuning, list[str]]:
 @pytest.mark.parametrize(("slow", "expected"), [("contiguous", "channels_last"), ("channels_last", "contiguous")])
 def test_the_faster_memory_format_is_taken(slow, expected):
     tried, said = tuning(SlowWith(slow))
-    assert tried.best() == {"memory_format": expected, "compile": None}
-    assert said[-1].startswith(f"fastest: memory_format {expected}, compile off: ")
+    assert tried.best() == {"memory_format": expected, "compile": False}
+    assert said[-1].startswith(f"fastest: memory_format {expected}, compile false: ")
 
 
 def test_the_task_is_as_it_was():
@@ -53,7 +53,7 @@ def test_the_task_is_as_it_was():
 def test_a_setting_that_fails_is_not_taken():
     tried, said = tuning(SlowWith("channels_last", fails=True))
     assert tried.best()["memory_format"] == "contiguous"
-    assert said[1] == "memory_format channels_last, compile off: CUDA out of memory"
+    assert said[1] == "memory_format channels_last, compile false: CUDA out of memory"
 
 
 def test_where_nothing_works_the_error_says_why():
@@ -69,8 +69,8 @@ def test_where_nothing_works_the_error_says_why():
 def test_compilation_is_taken_where_it_pays_in_the_steps_of_the_run(steps, compiled):
     tried, _ = tuning(BrightOrDark(), steps)
     tried.trials = [
-        Trial({"memory_format": "contiguous", "compile": None}, step=0.2, before=1.0),
-        Trial({"memory_format": "contiguous", "compile": "on"}, step=0.1, before=31.0),
+        Trial({"memory_format": "contiguous", "compile": False}, step=0.2, before=1.0),
+        Trial({"memory_format": "contiguous", "compile": True}, step=0.1, before=31.0),
     ]
     assert (tried._fastest() is tried.trials[1]) == compiled
 
