@@ -218,7 +218,10 @@ def _read_record(path: Path) -> tuple[dict[str, Any], list[str]]:
     if body.pop("sha256") != _json_sha256(body):
         raise ValueError(f"the checksum of {RECORD} differs")
     if body["format"] != FORMAT:
-        raise ValueError(f"its format is {body['format']}, this version reads {FORMAT}")
+        raise RunError(
+            f"checkpoint {path} is of format {body['format']}, and this version of videozoo reads {FORMAT}",
+            hint="go on with the version that wrote it, which the run's zoo.lock names",
+        )
     if body["tensors_sha256"] != _sha256(path / TENSORS):
         raise ValueError(f"the checksum of {TENSORS} differs")
     for part, checksum in body["parts"].items():

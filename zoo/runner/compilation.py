@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch.nn import Module
 
 from zoo.network_stages import parts_of, stages_of
 from zoo.recipe.schema import CompileSlot
 from zoo_registry.errors import RunError
+from zoo_registry.protocols import StagedNetwork
 
 FROM_EQUAL_LAYERS = 4
 """So many equal layers are compiled faster one by one: the second of them is taken from torch's cache."""
@@ -32,9 +34,13 @@ def compiled(network: Module, slot: CompileSlot | None) -> Iterator[None]:
         return
     import torch
 
-    regions = _regions(network, slot)
+    regions, mode = _regions(network, slot), None if slot.mode == "default" else slot.mode
     for region in regions:
-        region.compile(mode=None if slot.mode == "default" else slot.mode)
+        region.compile(mode=mode)
+    features = regions == [network] and isinstance(network, StagedNetwork)
+    if features:  # tasks that learn without the head call this instead of the network
+        staged: Any = network
+        staged.forward_features = torch.compile(staged.forward_features, mode=mode)
     try:
         yield
     except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
@@ -43,6 +49,8 @@ def compiled(network: Module, slot: CompileSlot | None) -> Iterator[None]:
     finally:
         for region in regions:
             region._compiled_call_impl = None  # what Module.compile set
+        if features:
+            del network.forward_features  # the class has it
 
 
 def _regions(network: Module, slot: CompileSlot) -> list[Module]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import resource
 
@@ -22,7 +24,7 @@ def checkpoints(tmp_path, warnings):
     return Checkpoints(tmp_path / "checkpoints", keep=2, warn=warnings.append)
 
 
-def save(checkpoints, step, best=None):
+def save(checkpoints, step, best=()):
     checkpoints.save(checkpoint_name(step), {"weight": torch.full((64,), float(step))}, {"step": step}, best)
 
 
@@ -34,7 +36,7 @@ def test_what_is_read_is_what_was_written(checkpoints):
         "empty": torch.zeros(0),
     }
     record = {"loss": 0.1 + 0.2, "best": None, "nan": float("inf")}
-    checkpoints.save("step-000001", tensors, record, None)
+    checkpoints.save("step-000001", tensors, record, ())
     read = checkpoints.newest()
     assert read.record == record
     assert all(torch.equal(read.tensors[name], value) for name, value in tensors.items())
@@ -43,7 +45,7 @@ def test_what_is_read_is_what_was_written(checkpoints):
 
 def test_tied_tensors_are_written(checkpoints):
     weight = torch.randn(4)
-    checkpoints.save("step-000001", {"one": weight, "other": weight, "part": weight[:2]}, {}, None)
+    checkpoints.save("step-000001", {"one": weight, "other": weight, "part": weight[:2]}, {}, ())
     read = checkpoints.newest().tensors
     assert torch.equal(read["one"], weight)
     assert torch.equal(read["other"], weight)
@@ -52,7 +54,7 @@ def test_tied_tensors_are_written(checkpoints):
 
 def test_the_newest_and_the_best_stay(checkpoints):
     for step in range(1, 6):
-        save(checkpoints, step, best="step-000002" if step >= 2 else None)
+        save(checkpoints, step, best=["step-000002"] if step >= 2 else [])
     assert checkpoints.names() == ["step-000002", "step-000004", "step-000005"]
 
 
@@ -122,7 +124,7 @@ def test_a_write_that_the_system_refuses_half_way_is_reported(checkpoints):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(RunError, match=r"cannot write checkpoint .*step-000002: file too large"):
-            checkpoints.save("step-000002", {"weight": torch.zeros(1_000_000)}, {}, None)
+            checkpoints.save("step-000002", {"weight": torch.zeros(1_000_000)}, {}, ())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in checkpoints.folder.iterdir()] == ["step-000001"]
@@ -157,3 +159,15 @@ def test_others_who_may_read_the_record_may_read_the_tensors(checkpoints):
     save(checkpoints, 1)
     modes = {path.stat().st_mode for path in (checkpoints.folder / "step-000001").iterdir()}
     assert len(modes) == 1
+
+
+def test_a_checkpoint_of_another_format_is_not_called_damaged(checkpoints):
+    save(checkpoints, 1)
+    path = checkpoints.folder / "step-000001" / "record.json"
+    body = json.loads(path.read_text())
+    del body["sha256"]
+    body["format"] = 1
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({**body, "sha256": digest}))
+    with pytest.raises(RunError, match="is of format 1, and this version of videozoo reads 2"):
+        checkpoints.newest()

@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from tests.zoo.runner.in_memory import BrightOrDark, recipe, train
+from zoo.build import build
 from zoo.recipe.schema import CompileSlot
 from zoo.runner.compilation import compiled
+from zoo_registry.catalog import catalog
 from zoo_registry.errors import RunError
 
 SGD = {"name": "sgd", "params": {"lr": 0.1, "momentum": 0.9}}
@@ -30,6 +32,16 @@ def test_equal_layers_are_compiled_one_by_one(regions, equal, expected):
     with compiled(network, CompileSlot(regions=regions)):
         assert compiled_parts(network) == expected
     assert compiled_parts(network) == []
+
+
+def test_features_of_a_staged_network_are_compiled_too():
+    network = build(catalog().resolve("model", "basic/cnn3d"), {}, {"num_classes": 6, "clip": None}).eval()
+    clip_bcthw, plain = torch.randn(2, 3, 4, 16, 16), network.forward_features
+    expected = network.forward_features(clip_bcthw)
+    with compiled(network, CompileSlot(regions="whole")):
+        assert network.forward_features is not plain
+        assert torch.allclose(network.forward_features(clip_bcthw), expected, atol=1e-5)
+    assert network.forward_features == plain
 
 
 def test_compiled_training_gives_the_weights_of_eager_training(tmp_path):
