@@ -10,11 +10,14 @@ from zoo.report.wording import name, sentence
 from zoo_registry.protocols import Series
 
 _NO_CURVE = frozenset({"step", "epoch", "time", "samples_per_s"})
+_OF_TRAINING = {"lr": 2, "skipped_steps": 3, "time_share": 4, "gpu_memory_gib": 5}
+"""What only training has, so that the split need not be named; they come last, in this order."""
+
 _SPLITS = ("train", "val", "test")
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> list[Series]:
-    """Gather the numbers of a run's history into figures: the loss first, the learning rate last.
+    """Gather the numbers of a run's history into figures: the loss first, what only training has last.
 
     `accuracy` of train and val share a figure; so do `loss/critic` and `loss/generator`. Where a quantity is there as a
     whole and in parts (`f1` and `f1/left`, `f1/right`, ... of every class), the whole is drawn.
@@ -41,10 +44,10 @@ def curves(history: Sequence[Mapping[str, Any]]) -> list[Series]:
             if key in _NO_CURVE or not _is_number(value):
                 continue
             quantity, _, part = key.partition("/")
-            split = "" if quantity == "lr" else str(row.get("split", ""))  # a learning rate belongs to no split
+            split = "" if quantity in _OF_TRAINING else str(row.get("split", ""))
             points = quantities.setdefault(quantity, {}).setdefault((part, split), [])
             points.append((float(step), float(value)))
-    ordered = sorted(quantities, key=lambda quantity: {"loss": 0, "lr": 2}.get(quantity, 1))
+    ordered = sorted(quantities, key=lambda quantity: 0 if quantity == "loss" else _OF_TRAINING.get(quantity, 1))
     return [Series(sentence(key), _named(quantities[key]), x_axis="step") for key in ordered]
 
 

@@ -166,6 +166,7 @@ class _Stages:
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     structure: tuple[Mapping[str, Any], ...] = ()
+    energy: Mapping[str, Any] = field(default_factory=dict)
     failed: list[Problem] = field(default_factory=list)
 
     def run(self) -> RunResult:
@@ -268,6 +269,7 @@ class _Stages:
             for bad in found:
                 self.pipeline.quarantine.add(bad)
         self.summary["quarantined"] = len(self.pipeline.quarantine)
+        self.summary |= self.energy
         part()
 
     def _make(self) -> None:
@@ -341,7 +343,7 @@ class _Stages:
         if self.recipe.run.energy == "off":
             return
         energy = together(self.processes.gathered(EnergyLog(self.folder.path, self.processes.rank).total()))
-        self.summary |= energy.facts(clips, self.recipe.run.carbon_intensity)
+        self.energy = energy.facts(clips, self.recipe.run.carbon_intensity)
         self.tables.append(energy_table(energy))
 
     def _tune(self, train: Loader) -> None:
