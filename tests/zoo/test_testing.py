@@ -882,9 +882,7 @@ def observer(**methods: Any) -> ObserverConformance:
 def test_faults_of_an_observer_are_found(tmp_path):
     with pytest.raises(AssertionError, match=r"no run calls epoch_ended \(did you mean epoch_end\?\)"):
         observer(epoch_ended=lambda self, epoch, values: None).test_watches_something()
-    with pytest.raises(
-        AssertionError, match="has none of run_start, batch_ready, step_end"
-    ):
+    with pytest.raises(AssertionError, match="has none of run_start, batch_ready, step_end"):
         observer().test_watches_something()
     with pytest.raises(
         AssertionError, match=r"epoch_end of acme/loud raises TypeError: .*: a run would go on without it"
