@@ -1,7 +1,7 @@
 """Training and inference with the zoo, at its own settings, against PyTorchVideo's modules in a plain AMP loop.
 
-    python -m tests.benchmarks.bench_training --device cuda [--models x3d_m,slowfast_r50] [--batch 8] [--steps 60]
-    python -m tests.benchmarks.bench_training --device cuda --films       # how long X3D-M waits for real films
+    python tests/benchmarks/bench_training.py --device cuda [--models x3d_m,slowfast_r50] [--batch 8] [--steps 60]
+    python tests/benchmarks/bench_training.py --device cuda --films       # how long X3D-M waits for real films
 
 Both sides take the same uint8 clips from page-locked memory, in turns, in one process. Ours is `fit` and `evaluate`
 with `run.auto`; theirs is a loop with autocast and SGD as their tutorials have it. Clips/s are medians of the rounds,
@@ -26,10 +26,10 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import torch
+from bench_models import ours, same_weights
 from torch import Tensor, nn
 
 import zoo
-from tests.benchmarks.bench_models import ours, same_weights
 from zoo.complexity import complexity
 from zoo.data import Preprocess
 from zoo.recipe.schema import CompileSlot, RecipeSchema
@@ -237,9 +237,9 @@ def main() -> None:
     """Compare the models, or train on films."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--device", default="cpu")
-    options.add_argument("--models", default="x3d_m,slowfast_r50")
-    options.add_argument("--batch", type=int, default=8)
-    options.add_argument("--steps", type=int, default=60)
+    options.add_argument("--models", help="by default x3d_m and slowfast_r50 on a GPU, x3d_xs elsewhere")
+    options.add_argument("--batch", type=int, help="clips of a step")
+    options.add_argument("--steps", type=int, help="of a round")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--films", action="store_true")
     chosen = options.parse_args()
@@ -247,8 +247,9 @@ def main() -> None:
     if chosen.films:
         films(device)
         return
-    for name in chosen.models.split(","):
-        compare(name, device, chosen.batch, chosen.steps, chosen.rounds)
+    models, batch, steps = ("x3d_m,slowfast_r50", 8, 60) if device.type == "cuda" else ("x3d_xs", 2, 4)
+    for name in (chosen.models or models).split(","):
+        compare(name, device, chosen.batch or batch, chosen.steps or steps, chosen.rounds)
 
 
 if __name__ == "__main__":
