@@ -297,6 +297,13 @@ def test_a_handful_of_samples_needs_no_worker() -> None:
     assert choose_workers(100_000) >= 1
 
 
+def test_processes_on_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(32)))
+    assert choose_workers(100_000) == 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert choose_workers(100_000) == 3
+
+
 class Unchecked(Sequence[Sample]):
     """Samples with an overview, as of a source that does not look at every target."""
 

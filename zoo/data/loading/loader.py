@@ -375,6 +375,8 @@ class _Plan:
 def choose_workers(samples: int | None, decoder: Decoder = Decoder()) -> int:
     """What `workers: auto` means: a process per core but one; none for a handful of samples, or clips left on a GPU.
 
+    Where several processes train on this machine (LOCAL_WORLD_SIZE, as torchrun sets it) they share its cores.
+
     Args:
         samples: in the split; None where nobody knows.
         decoder: what decodes films.
@@ -382,6 +384,7 @@ def choose_workers(samples: int | None, decoder: Decoder = Decoder()) -> int:
     if decoder.stays_on_device:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return 0 if samples is not None and samples < 32 else min(MOST_WORKERS, max(1, cores - 1))
 
 
