@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import av
 from av.codec import codecs_available
 from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
 
 from zoo_registry.errors import RunError
 
@@ -63,6 +64,7 @@ class FilmWriter:
         self._partial = path.with_name(f".{path.name}.partial")
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
+        self._reformatter = VideoReformatter()  # a frame's own starts threads anew, until the frame is collected
         self._last = -1
         self._failed = False
 
@@ -77,7 +79,8 @@ class FilmWriter:
             if self._container is None or self._stream is None:
                 self._container, self._stream = self._open(frame_hwc.shape[0] & ~1, frame_hwc.shape[1] & ~1)
             frame = av.VideoFrame.from_ndarray(frame_hwc, format="rgb24")
-            frame = frame.reformat(self._stream.width, self._stream.height, "yuv420p")
+            width, height = self._stream.width, self._stream.height
+            frame = self._reformatter.reformat(frame, width, height, "yuv420p", threads=1)
             self._last = max(self._last + 1, round(seconds / _TICKS))
             frame.pts, frame.time_base = self._last, _TICKS
             self._container.mux(self._stream.encode(frame))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from zoo.data.decode.orientation import Orientation
 from zoo.streaming.overlay import Caption, Overlay
@@ -75,12 +76,12 @@ class Pictures(threading.Thread):
 
     def run(self) -> None:
         """See the class."""
-        overlay = Overlay()
+        overlay, reformatter = Overlay(), VideoReformatter()
         try:
             try:
                 while (taken := self._take()) is not None:
                     seconds, frame = taken
-                    frame_hwc = _upright(frame)
+                    frame_hwc = _upright(frame, reformatter)
                     overlay.draw(frame_hwc, self.caption)
                     for sink in self._sinks:
                         sink.write(seconds, frame_hwc)
@@ -103,10 +104,10 @@ class Pictures(threading.Thread):
             return taken
 
 
-def _upright(frame: VideoFrame) -> np.ndarray:
+def _upright(frame: VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
     """uint8 (H, W, 3) of the displayed frame, RGB, that may be drawn into."""
     orientation = Orientation.of(frame)
-    stored_hwc = frame.to_ndarray(format="rgb24")
+    stored_hwc = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     turned = stored_hwc.transpose(1, 0, 2) if orientation.transposed else stored_hwc
     turned = turned[:: -1 if orientation.flip_y else 1, :: -1 if orientation.flip_x else 1]
     return np.ascontiguousarray(turned)

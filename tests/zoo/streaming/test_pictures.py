@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +54,21 @@ def test_a_film_is_whole_when_nobody_closes_the_stream(numbered_film: WriteFilm,
     next(live)
     del live
     assert len(frames_of(tmp_path / "seen.mp4")) > 6
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not list a process's threads")
+def test_conversions_start_no_threads(numbered_film: WriteFilm, tmp_path: Path) -> None:
+    """swscale threads of a frame's own converter live as long as the frame: the garbage collector shall not have to."""
+    film, threads = numbered_film(frames=100, rate=25, size=(128, 160), level=lambda _: 100), []
+    gc.disable()
+    try:
+        live = zoo.stream(model_of(Watcher()), film, real_time=False, drop="none", stride=1, out=tmp_path / "seen.mkv")
+        for _ in live:
+            threads.append(len(os.listdir("/proc/self/task")))
+    finally:
+        gc.enable()
+    assert len(threads) > 80
+    assert max(threads) - threads[0] <= 2
 
 
 def test_a_film_that_changes_its_size_goes_on(tmp_path: Path) -> None:
