@@ -144,7 +144,7 @@ class Feed(threading.Thread):
             raise Lost("it ended")
         if self._cutter is not None and not self._handed_on:
             for slot in self._cutter.rest():  # the film is shorter than a window
-                self._hand_on(slot, self._cutter)
+                self._hand_on(slot, self._cutter, self._now)
 
     def _begin(self, source: Opened) -> None:
         self._paced = self._real_time and source.paced
@@ -169,17 +169,18 @@ class Feed(threading.Thread):
         self.frames += 1
         self._now = now
         cutter = self._cutter = self._cutter_at(now)
-        for slot in cutter.until(now):
-            self._hand_on(slot, cutter)
         self._wait_until(now)
+        for slot in cutter.until(now):
+            self._hand_on(slot, cutter, now)
         if self._show is not None and not self._over:
             self._show(now, frame)
         cutter.display(frame)
         for slot in cutter.until(until):
             if self._over:
                 return
-            self._wait_until(slot / cutter.plan.rate)
-            self._hand_on(slot, cutter)
+            shown = max(slot / cutter.plan.rate, now)
+            self._wait_until(shown)
+            self._hand_on(slot, cutter, shown)
 
     def _cutter_at(self, now: float) -> Cutter:
         """What cuts the stream into the windows that are wanted; a new one where frames have to look different."""
@@ -195,9 +196,9 @@ class Feed(threading.Thread):
             return cutter
         return Cutter(plan, now, run=self.frames)
 
-    def _hand_on(self, slot: int, cutter: Cutter) -> None:
-        """Put the window that ends with a slot into the queue, if one does."""
-        due = self._due(max(slot / cutter.plan.rate, self._now)) if self._paced else self._arrived
+    def _hand_on(self, slot: int, cutter: Cutter, shown: float) -> None:
+        """Put the window that ends with a slot into the queue, if one does; it was shown at that time of the stream."""
+        due = self._due(shown) if self._paced else self._arrived
         if (window := cutter.window(slot, due)) is not None:
             self._handed_on += 1
             self._queue.put(window)

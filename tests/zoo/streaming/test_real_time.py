@@ -43,6 +43,13 @@ def test_a_film_lasts_as_long_as_it_was_filmed(numbered_film: WriteFilm) -> None
     assert summary.p95_ms < 1000 * FRAMES / RATE  # lateness does not add up
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_no_answer_comes_before_the_last_frame_that_there_is(frames: int, numbered_film: WriteFilm) -> None:
+    """A film shorter than a window: its last frame is repeated beyond its end."""
+    (answer,), _ = watch(grey(numbered_film, frames, RATE), Watcher())
+    assert 0 <= answer.latency_ms < 1000
+
+
 @pytest.mark.parametrize(("drop", "queue"), [("oldest", 1), ("newest", 1), ("oldest", 3)])
 def test_what_comes_too_fast_is_given_up_and_counted(drop: Drop, queue: int, numbered_film: WriteFilm) -> None:
     answers, summary = watch(grey(numbered_film, FRAMES, RATE), Watcher(WORK), drop=drop, queue=queue)
