@@ -20,13 +20,13 @@ from zoo.artefact import save_model
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder `model`, one with other labels, and a film of ten seconds."""
+    """A model folder `model`, one with other labels, one whose task tells none, and a film of ten seconds."""
     folder = tmp_path_factory.mktemp("stream")
-    for name, labels in (("model", ("dark", "bright")), ("other", ("cat", "dog"))):
+    for name, labels in (("model", ("dark", "bright")), ("other", ("cat", "dog")), ("features", ())):
         made = zoo.load("basic/cnn3d", pretrained=False, num_classes=2, clip={"frames": 4, "stride": 2})
         save_model(
             folder / name, made.network, model=made.name, params=made.params, clip=made.clip, labels=labels,
-            task=made.task, num_classes=2,
+            task={"name": "tasks/contrastive", "params": {}} if name == "features" else made.task, num_classes=2,
         )  # fmt: skip
     write_numbered_film(folder / "film.mp4", 250, rate=25, size=(64, 64), level=lambda number: number)
     return folder
@@ -81,6 +81,7 @@ def test_it_ends_quietly_when_nobody_reads_on(folder: Path) -> None:
         (["./model", "udp://127.0.0.1:1"], "is no address that can be streamed"),
         (["./model", "http://127.0.0.1:1/x"], "http://127.0.0.1:1/x: connection refused"),
         (["./nothing", "film.mp4"], "nothing"),
+        (["./features", "film.mp4"], "cannot answer to a stream: the contrastive task reads features"),
         (["./model", "film.mp4", "--out", "seen.txt"], "is no name of a film"),
         (["./model", "film.mp4", "--out", "film.mp4"], "is what is read"),
         (["./model", "film.mp4", "--budget", "0"], "Invalid value for '--budget'"),

@@ -46,6 +46,7 @@ def ladder(predictor: Predictor, fallback: ZooModel | None) -> list[Rung]:
         assert fallback.clip is not None
         other = Predictor(fallback, fallback.clip)
         other.warm_up()
+        other.check_reader()
         rungs.append(Rung(other, FACTORS[-1], f"{fallback.name} instead of {name}"))
     return rungs
 

@@ -240,6 +240,7 @@ def stream(
     Raises:
         DataError, UndecodableMedia: a source that is not there, does not answer or holds no film.
         ParameterError: a number that makes no sense, or a fallback with other labels.
+        ArtefactError: a model whose task does not read answers to clips.
         RunError: a film that cannot be written, or a window that cannot be shown.
 
     Example:
@@ -257,6 +258,7 @@ def stream(
     loaded, other = _loaded(model), None if fallback is None else _loaded(fallback)
     predictor = _predictor(loaded, other, reuse)
     predictor.warm_up()
+    predictor.check_reader()
     rungs = Budget(budget, ladder(predictor, other), say) if budget is not None else None
     wanted = Wanted(predictor.clip, stride, window=window)
     windows = WindowQueue(queue, drop)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.preprocess import Preprocess
-from zoo_registry.errors import DataError
+from zoo_registry.errors import ArtefactError, DataError, ZooError
 from zoo_registry.protocols import Batch, StreamingNetwork
 
 if TYPE_CHECKING:
@@ -91,6 +91,39 @@ class Predictor:
                     self._features.answer(clip_bcthw, [slot + 1 for slot in slots])
                     self._features.forget()
 
+    def check_reader(self) -> None:
+        """See that the model's task can read answers to clips, and asks about the clips that it is given.
+
+        Raises:
+            ArtefactError: it wants more of a network than that, or asks about something else, as one that makes clips.
+        """
+        height, width = self.clip.height_width
+        shape = 1, len(self.clip.mean), self.clip.frames, height, width
+        dark, bright = (self._asked_about(torch.full(shape, level, device=self.model.device)) for level in (0.0, 1.0))
+        if len(dark) == len(bright) and all(map(torch.equal, dark, bright)):
+            raise _unfit(self.model, "its task asks the network about clips of its own, not about those of a film")
+
+    @torch.no_grad()
+    def _asked_about(self, clip_bcthw: Tensor) -> list[Tensor]:
+        """What the task asks the network about, to read a clip."""
+        asked: list[Tensor] = []
+
+        def network(given: Tensor) -> Any:
+            asked.append(given.clone())
+            return self.model(given)
+
+        batch = Batch({CLIP: clip_bcthw}, {}, torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
+        reader = self.model.reader
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)  # what is drawn by chance is the same for every clip
+                reader.readable(reader.predict(network, batch))
+        except ZooError as error:
+            raise _unfit(self.model, error.problems[0].message) from error
+        except Exception as error:  # whatever a task raises that wants something else
+            raise _unfit(self.model, f"its task cannot read it ({type(error).__name__}: {error})") from error
+        return asked
+
     def _normalised(self, window: Window) -> Tensor:
         """The window as the network takes it."""
         slots = window.slots
@@ -102,6 +135,13 @@ class Predictor:
             self._frames |= {slots[at]: frame for at, frame in zip(fresh, frames, strict=True)}
         _drop_before(self._frames, slots[0])
         return torch.cat([self._frames[slot] for slot in slots], 2)
+
+
+def _unfit(model: ZooModel, reason: str) -> ArtefactError:
+    return ArtefactError(
+        f"{model.name} cannot answer to a stream: {reason}",
+        hint="a stream needs a model whose task reads what the network says of a clip, such as one that tells labels",
+    )
 
 
 class _Features:

@@ -17,7 +17,7 @@ from tests.zoo.streaming.models import Watcher, model_of, numbers_seen
 from zoo.data.clips.placement import evaluation_placement
 from zoo.streaming.overlay import Caption, Overlay, caption_of
 from zoo_registry import ClipSpec
-from zoo_registry.errors import ParameterError, RunError
+from zoo_registry.errors import ArtefactError, ParameterError, RunError
 
 
 def frames_of(film: Path) -> list[tuple[float, np.ndarray]]:
@@ -206,3 +206,22 @@ def test_a_model_of_sound_cannot_watch_a_stream(numbered_film: WriteFilm) -> Non
     model.inputs, model.clip = ("audio_bcn",), None
     with pytest.raises(zoo.ZooError, match="takes no clip"):
         zoo.stream(model, numbered_film())
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "params", "reason"),
+    [
+        ("basic/cnn3d", "contrastive", {}, "the contrastive task reads features"),
+        ("basic/cnn3d", "speed_prediction", {}, "the speed_prediction task reads features"),
+        ("basic/clip_generator", "gan", {"discriminator": "basic/clip_discriminator"}, "about clips of its own"),
+    ],
+)
+def test_a_task_that_reads_no_answers_to_clips_is_refused_before_the_source_opens(
+    name: str, task: str, params: dict[str, object], reason: str
+) -> None:
+    clip = {"frames": 8, "size": 32}
+    model = zoo.load(name, pretrained=False, num_classes=2 if task != "gan" else None, clip=clip)
+    model.task = {"name": f"tasks/{task}", "params": params}
+    with pytest.raises(ArtefactError, match=f"{name} cannot answer to a stream: .*{reason}") as refused:
+        zoo.stream(model, "http://127.0.0.1:1/nobody")
+    assert "export" not in str(refused.value)
