@@ -28,9 +28,12 @@ def checkpointed(layer: Callable[..., Any], *inputs: Any, parts: Sequence[nn.Mod
 
 @contextmanager
 def _statistics_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
-    """The second run must not count the batch again, and yet save the same tensors as the first."""
+    """The second run must not count the batch again, and yet save the same tensors as the first.
+
+    Norms whose count somebody took away meanwhile are kept by them.
+    """
     modules = (module for part in parts for module in part.modules())
-    norms = [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [module for module in modules if isinstance(module, _BatchNorm) and module.num_batches_tracked is not None]
     before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from tests.zoo.runner.in_memory import recipe, same_weights, train
+from tests.zoo.runner.in_memory import BrightOrDark, recipe, same_weights, train
 from tests.zoo.runner.staged import Staged, Wrapping
+from zoo.build import build
 from zoo.runner.freeze import freeze
 from zoo.runner.gradient_checkpointing import enable_gradient_checkpointing, statistics_kept
+from zoo_registry.catalog import catalog
 from zoo_registry.errors import Location, RecipeError
 
 PLACE = Location("recipe.yaml", 7, 9)
@@ -64,6 +66,19 @@ def test_training_with_and_without_ends_in_the_same_state(tmp_path, until):
         frozen = {} if until is None else {"frozen": freeze(task.network, until)}
         schema = recipe(epochs=2, gradient_checkpointing=checkpointing)
         train(tmp_path / str(checkpointing), task, schema, network=task.network, **frozen)
+    assert same_weights(plain, frugal)
+
+
+def test_a_network_that_keeps_its_own_statistics_trains_to_the_same_state(tmp_path):
+    """Both the network and the loop see to it that no batch counts twice; the two must get on."""
+    plain, frugal = BrightOrDark(), BrightOrDark()
+    for task, checkpointing in ((plain, False), (frugal, True)):
+        torch.manual_seed(0)
+        task.state = build(catalog().resolve("model", "basic/cnn3d"), {}, {"num_classes": 2, "clip": None})
+        if checkpointing:
+            enable_gradient_checkpointing(task.state)
+        schema = recipe(gradient_checkpointing=checkpointing, micro_batch=2)
+        train(tmp_path / str(checkpointing), task, schema)
     assert same_weights(plain, frugal)
 
 
