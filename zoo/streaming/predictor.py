@@ -110,7 +110,7 @@ class Predictor:
 
         def network(given: Tensor) -> Any:
             asked.append(given.clone())
-            return self.model(given)
+            return self.model(torch.zeros_like(given))
 
         batch = Batch({CLIP: clip_bcthw}, {}, torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
         reader = self.model.reader
