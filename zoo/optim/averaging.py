@@ -16,6 +16,7 @@ from torch.nn import Module
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
+from zoo.distributed.sharded import is_divided
 from zoo.recipe.slots import AVERAGES
 from zoo_registry.entries import Range
 from zoo_registry.errors import ParameterError, RunError
@@ -148,9 +149,11 @@ class Average:
             self._kept = {name: _like(value, value) for name, value in current.items()}
             return
         averaged = [name for name in current if self.averages(name) and current[name].is_floating_point()]
-        if averaged:
-            kept = [self._kept[name] for name in averaged]
-            self.average(kept, [current[name].to(each.dtype) for name, each in zip(averaged, kept, strict=True)])
+        for divided in (False, True):  # torch computes lists of tensors at once, all of one kind
+            names = [name for name in averaged if is_divided(current[name]) is divided]
+            kept = [self._kept[name] for name in names]
+            if kept:
+                self.average(kept, [current[name].to(each.dtype) for name, each in zip(names, kept, strict=True)])
         for name in current.keys() - set(averaged):
             self._kept[name].copy_(current[name])
 

@@ -22,7 +22,7 @@ from zoo_registry.errors import RunError
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-SCENARIOS = ("equal", "norms", "stop", "nan", "unused", "agree", "divided", "average")
+SCENARIOS = ("equal", "norms", "stop", "nan", "unused", "agree", "divided", "average", "norms_average")
 
 
 def torchrun(processes: int, *command: str | Path) -> None:

@@ -137,6 +137,17 @@ def average(folder: Path, processes: Processes) -> None:
     save_file(whole.state.state_dict(), folder / f"rank-{processes.rank}.safetensors")
 
 
+def norms_average(folder: Path, processes: Processes) -> None:
+    """So is one with the statistics of batch norms, which every process has whole."""
+    for name, params in (("ema", {"decay": 0.9}), ("swa", {"start": 1})):
+        whole, parts = BrightOrDark(dropout=0.0), BrightOrDark(dropout=0.0)
+        for strategy, task in (("ddp", whole), ("fsdp", parts)):
+            schema = recipe(ADAM, epochs=3, batch=BATCH, strategy=strategy, average={"name": name, "params": params})
+            together(folder / name / strategy, processes, task, schema)
+        for entry, value in whole.state.state_dict().items():
+            assert torch.allclose(value, parts.state.state_dict()[entry], atol=1e-5), (name, entry)
+
+
 class NaNInOne(BrightOrDark):
     """The loss of process 1 becomes NaN in its fourth batch."""
 
