@@ -140,7 +140,7 @@ class Feed(threading.Thread):
                 self.ready.set()
         if not self.frames:
             raise undecodable(self._source.name, "not one frame of it could be decoded")
-        if self._source.kind != "file" and source.seconds is None:
+        if not source.ends:
             raise Lost("it ended")
         if self._cutter is not None and not self._handed_on:
             for slot in self._cutter.rest():  # the film is shorter than a window

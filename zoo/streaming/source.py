@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal
 import av
 from av.error import ExitError, FFmpegError, InvalidDataError
 
-from zoo.data.decode.film import Decoder, open_film, video_stream
+from zoo.data.decode.film import Decoder, open_film, undecodable, video_stream
 from zoo.data.decode.frames import frames_from
+from zoo.streaming.mp4_on_server import index_out_of_reach, names_mp4
 from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
@@ -103,13 +104,15 @@ class Opened:
 
     Attributes:
         rate: frames per second, as its header says.
-        seconds: how long it lasts; None for what has no end.
+        seconds: how long it lasts; None where nobody can know.
+        ends: it is a film, over where its frames are; else what stops was lost.
         paced: frames can be had before they are due, so they have to be waited for in real time.
         frames: see `Moment`.
     """
 
     rate: float
     seconds: float | None
+    ends: bool
     paced: bool
     frames: Iterator[Moment]
 
@@ -163,24 +166,51 @@ def opened(source: Source, *, timeout: float, start: float = 0.0) -> Iterator[Op
         with open_film(source.text, Decoder(time_limit=math.inf)) as film:
             origin, timeline = film.timeline.origin, film.timeline
             times = ((time - origin, frame) for time, frame in frames_from(film, origin))
-            yield Opened(timeline.fps, timeline.seconds, True, _looking_ahead(times, timeline.seconds, timeline.fps))
+            moments = _looking_ahead(times, timeline.seconds, timeline.fps)
+            yield Opened(timeline.fps, timeline.seconds, ends=True, paced=True, frames=moments)
         return
-    with _losses_in_words("it cannot be reached"):
+    with _losses_in_words("it cannot be reached"), _index_out_of_reach(source, timeout, start):
         connection = _open(source, timeout)
-    with _losses_in_words("the connection broke off"), closing(connection) as container:
+    with (
+        _losses_in_words("the connection broke off"),
+        closing(connection) as container,
+        _index_out_of_reach(source, timeout, start, container),
+    ):
         stream = video_stream(container, source.name)
         rate = _plausible(stream.average_rate or stream.guessed_rate or stream.base_rate)
-        on_server = source.kind == "url" and container.duration is not None and container.size > 0
-        seconds = container.duration / av.time_base if on_server and container.duration is not None else None
-        paced = seconds is not None or container.format.name == "hls"
+        has_length = source.kind == "url" and container.size > 0  # as its server says; reading less is an error
+        seconds = container.duration / av.time_base if has_length and container.duration is not None else None
+        is_playlist = container.format.name == "hls"  # what has a length is the list
+        ends = seconds is not None or (has_length and not is_playlist)
         if seconds is None:
             has_clock = container.format.name not in _CLOCKLESS
-            moments: Iterator[Moment] = (
-                Moment(frame, frame.time if has_clock else None) for frame in _frames(container, stream)
-            )
+            moments = (Moment(frame, frame.time if has_clock else None) for frame in _frames(container, stream))
         else:
             moments = _looking_ahead(_from(container, stream, start, seconds), seconds, rate)
-        yield Opened(rate, seconds, paced, moments)
+        yield Opened(rate, seconds, ends, ends or is_playlist, moments)
+
+
+@contextmanager
+def _index_out_of_reach(
+    source: Source, timeout: float, start: float, container: InputContainer | None = None
+) -> Iterator[None]:
+    """Tell a film that cannot be played from its server from one that was lost.
+
+    Raises:
+        UndecodableMedia: it is such a film.
+    """
+    try:
+        yield
+    except FFmpegError as error:
+        at_first = source.kind == "url" and not start and (isinstance(error, ExitError) or error.errno == errno.EIO)
+        is_mp4 = names_mp4(source.text) if container is None else container.format.name.startswith("mov,mp4")
+        if at_first and is_mp4 and index_out_of_reach(source.text, timeout):
+            raise undecodable(
+                source.name,
+                "its index lies at its end, and its server sends no parts of files",
+                hint="download it, or put its index first: ffmpeg -i FILM -c copy -movflags faststart OTHER",
+            ) from error
+        raise
 
 
 def _plausible(rate: Fraction | None) -> float:

@@ -38,10 +38,14 @@ def serving(answer: Answer) -> Iterator[str]:
         thread.join()
 
 
-def send_all(handler: BaseHTTPRequestHandler, content: bytes, kind: str = "video/mp2t") -> None:
-    """A stream: nothing says how long it is."""
+def send_all(
+    handler: BaseHTTPRequestHandler, content: bytes, kind: str = "video/mp2t", length: int | None = None
+) -> None:
+    """A stream: nothing says how long it is. With a length it is a file, from a server that sends no parts of one."""
     handler.send_response(200)
     handler.send_header("Content-Type", kind)
+    if length is not None:
+        handler.send_header("Content-Length", str(length))
     handler.end_headers()
     handler.wfile.write(content)
 

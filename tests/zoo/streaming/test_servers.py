@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import av
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -87,6 +88,59 @@ def test_a_film_on_a_server_goes_on_where_it_was_cut_off(tmp_path: Path) -> None
     assert windows[0] == [0, 2, 4, 6]
     assert windows[-1] == [18, 20, 22, 24]
     assert all(are_unbroken(each) for each in windows)
+
+
+def test_a_film_without_an_index_ends_where_the_server_says(transport: bytes) -> None:
+    """A transport stream does not say how long it lasts, but its server how many bytes it has."""
+    network, said = Watcher(), list[str]()
+    with serving(lambda handler, _: send_all(handler, transport, length=len(transport))) as address:
+        with zoo.stream(model_of(network), address, stride=1, drop="none", reconnect=1, say=said.append) as live:
+            for _ in live:
+                if live.summary.reconnects:
+                    break
+    assert live.summary.reconnects == 0, said
+    assert numbers_seen(network) == [[start, start + 2, start + 4, start + 6] for start in range(14)]
+
+
+def test_a_film_without_an_index_that_is_cut_off_has_not_ended(transport: bytes) -> None:
+    def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
+        send_all(handler, transport[: None if number else len(transport) // 2], length=len(transport))
+
+    said: list[str] = []
+    with serving(answer) as address:
+        live = zoo.stream(
+            model_of(Watcher()), address, stride=1, drop="none", real_time=False, back_off=0.05, say=said.append
+        )
+        list(live)
+    assert live.summary.reconnects == 1
+    assert [text for text in said if "the connection broke off; trying again" in text]
+
+
+@pytest.mark.parametrize("sends_parts", [False, True])
+def test_a_film_whose_index_a_server_cannot_send_first_is_told_so(sends_parts: bool, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (30, 256, 256, 3), dtype=np.uint8)
+    with av.open(str(film), "w") as container:  # its index comes last
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 256
+        for picture in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    content = film.read_bytes()
+
+    def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
+        if sends_parts:
+            send_part(handler, content)
+        else:
+            send_all(handler, content, "video/mp4", length=len(content))
+
+    with serving(answer) as address:
+        address = address.replace("live", "film.mp4")
+        if sends_parts:
+            assert list(zoo.stream(model_of(Watcher()), address, real_time=False, drop="none"))
+            return
+        with pytest.raises(UndecodableMedia, match=r"its index lies at its end.*no parts(?s:.*)download.*faststart"):
+            zoo.stream(model_of(Watcher()), address)
 
 
 def test_a_server_that_stalls_is_given_up_in_time() -> None:
