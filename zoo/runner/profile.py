@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,50 +69,86 @@ class StepProfile:
         on_gpu = device.type == "cuda"
         self._kind = "device" if on_gpu else "cpu"
         self._activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-        self._profile: profile | None = None
+        self._records: list[profile] = []
+        self._recording = self._over = False
         self._seen = 0
 
     def step(self) -> None:
         """A step is done."""
         self._seen += 1
         if self._seen == AFTER:
-            self._profile = profile(activities=self._activities)
-            self._profile.start()
+            self._record()
         elif self._seen == AFTER + STEPS:
             self.close()
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Within it nothing is recorded: for what is done between steps, such as validation and checkpoints."""
+        paused = self._recording
+        if paused:
+            self._pause()
+        try:
+            yield
+        finally:
+            if paused:
+                self._record()
+
     def close(self) -> None:
         """Write what was seen, if anything was."""
-        if self._profile is None:
-            if self._seen < AFTER:
-                self._say(f"nothing was profiled: the run has {self._seen} steps, and the first {AFTER} are let pass")
+        if self._recording:
+            self._pause()
+        if self._over:
             return
-        recorded, self._profile = self._profile, None
-        recorded.stop()
-        steps = max(self._seen - AFTER, 1)
-        self._seen = AFTER  # written once
+        self._over = True
+        steps = self._seen - AFTER
+        if steps <= 0:
+            self._say(f"nothing was profiled: the run has {_steps(self._seen)}, and the first {AFTER} are let pass")
+            return
         self._folder.mkdir(exist_ok=True)
-        recorded.export_chrome_trace(str(self._folder / "trace.json"))
-        table = self._table(recorded, steps)
+        trace = self._folder / "trace.json"
+        _export(self._records, trace)
+        table = self._table(steps)
         (self._folder / "top.txt").write_text(table + "\n", encoding="utf-8")
-        self._say(
-            f"{table}\nthe whole of it is in {self._folder / 'trace.json'}, for ui.perfetto.dev or chrome://tracing"
-        )
+        self._say(f"{table}\nthe whole of it is in {trace}, for ui.perfetto.dev or chrome://tracing")
 
-    def _table(self, recorded: profile, steps: int) -> str:
-        def spent(row: Any) -> float:
-            return float(getattr(row, f"self_{self._kind}_time_total"))
+    def _record(self) -> None:
+        self._records.append(profile(activities=self._activities))
+        self._records[-1].start()
+        self._recording = True
 
-        rows = sorted(recorded.key_averages(), key=spent, reverse=True)
-        total = sum(map(spent, rows)) or 1.0
-        lines = [f"where {steps} steps spent their time ({'GPU' if self._kind == 'device' else 'processor'})"]
-        for row in rows[:LONGEST]:
-            words = f" ({in_words(row.key)})" if in_words(row.key) else ""
+    def _pause(self) -> None:
+        self._records[-1].stop()
+        self._recording = False
+
+    def _table(self, steps: int) -> str:
+        spent, calls = Counter[str](), Counter[str]()
+        for row in (row for record in self._records for row in record.key_averages()):
+            spent[row.key] += getattr(row, f"self_{self._kind}_time_total")
+            calls[row.key] += row.count
+        total = sum(spent.values()) or 1.0
+        whose = "its" if steps == 1 else "their"
+        lines = [f"where {_steps(steps)} spent {whose} time ({'GPU' if self._kind == 'device' else 'processor'})"]
+        for name, time in spent.most_common(LONGEST):
+            words = f" ({in_words(name)})" if in_words(name) else ""
             lines.append(
-                f"{spent(row) / total:6.1%}  {spent(row) / steps / 1000:8.2f} ms a step  "
-                f"{row.count / steps:7.1f} calls  {row.key}{words}"
+                f"{time / total:6.1%}  {time / steps / 1000:8.2f} ms a step  "
+                f"{calls[name] / steps:7.1f} calls  {name}{words}"
             )
         return "\n".join(lines)
+
+
+def _export(records: Sequence[profile], trace: Path) -> None:
+    """Several records as one trace: they count time from the same moment."""
+    merged: dict[str, Any] = {}
+    for record in records:
+        record.export_chrome_trace(str(trace))
+        found = json.loads(trace.read_text("utf-8"))
+        merged = {**found, "traceEvents": merged.get("traceEvents", []) + found["traceEvents"]}
+    trace.write_text(json.dumps(merged), encoding="utf-8")
+
+
+def _steps(count: int) -> str:
+    return f"{count} step" if count == 1 else f"{count} steps"
 
 
 def in_words(operation: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 
 import pytest
 import torch
@@ -40,13 +41,40 @@ def test_a_profiled_run_learns_the_same(tmp_path):
     assert same_weights(task, plain)
 
 
-def test_a_run_that_is_too_short_says_so(tmp_path):
-    said: list[str] = []
-    profile = StepProfile(tmp_path / "profile", torch.device("cpu"), said.append)
-    profile.step()
+@pytest.mark.parametrize(("steps", "said"), [(1, "1 step"), (3, "3 steps")])
+def test_a_run_that_is_too_short_says_so(tmp_path, steps, said):
+    heard: list[str] = []
+    profile = StepProfile(tmp_path / "profile", CPU, heard.append)
+    for _ in range(steps):
+        profile.step()
     profile.close()
-    assert said == ["nothing was profiled: the run has 1 steps, and the first 3 are let pass"]
+    assert heard == [f"nothing was profiled: the run has {said}, and the first 3 are let pass"]
     assert not (tmp_path / "profile").exists()
+
+
+def test_a_single_step_is_one_step(tmp_path):
+    heard: list[str] = []
+    with closing(StepProfile(tmp_path / "profile", CPU, heard.append)) as profile:
+        for _ in range(AFTER + 1):
+            torch.ones(2).exp()
+            profile.step()
+    assert heard[0].startswith("where 1 step spent its time (processor)\n")
+    assert re.search(r" +1\.0 calls +aten::exp$", (tmp_path / "profile/top.txt").read_text(), re.MULTILINE)
+
+
+def test_what_is_done_between_steps_is_no_step(tmp_path):
+    with closing(StepProfile(tmp_path / "profile", CPU, [].append)) as profile:
+        for step in range(AFTER + STEPS):
+            torch.ones(2).exp()
+            profile.step()
+            if step % 2 == 0:
+                with profile.apart(), profile.apart():  # a checkpoint after a validation
+                    torch.ones(2).exp().sinh()
+    table = (tmp_path / "profile/top.txt").read_text()
+    assert table.startswith(f"where {STEPS} steps spent their time")
+    assert re.search(r" +1\.0 calls +aten::exp$", table, re.MULTILINE)
+    named = [event["name"] for event in json.loads((tmp_path / "profile/trace.json").read_text())["traceEvents"]]
+    assert (named.count("aten::exp"), named.count("aten::sinh")) == (STEPS, 0)
 
 
 def test_operations_are_told_in_words():
