@@ -59,7 +59,7 @@ class Explanation:
 
         Raises:
             UndecodableMedia: the film between the moments of the clip cannot be decoded.
-            DataError: the file cannot be written.
+            DataError: the file cannot be written, or its name does not end in `.mp4`.
         """
         from zoo.explanation.video import write_film
 
@@ -70,13 +70,13 @@ class Explanation:
         """Draw frames in a row, the same with the map below them, and the curve of importance over time.
 
         Args:
-            path: a PNG file; it appears whole or not at all.
+            path: a `.png` or `.svg` file; it appears whole or not at all.
 
         Returns:
             The path.
 
         Raises:
-            DataError: the file cannot be written.
+            DataError: the file cannot be written, or its name ends in something else.
         """
         from zoo.explanation.strip import write_strip
 
@@ -85,7 +85,7 @@ class Explanation:
             for frame, map_hw in zip(self.frames_thwc, self.map_thw, strict=True)
         ]
         title = f"{self.label}  {self.score:.1%}" if 0 <= self.score <= 1 else f"{self.label}  {self.score:.2f}"
-        subtitle = f"{self.model} on {Path(self.clip.path).name}, by {self.method}"
+        subtitle = f"{self.model} on {Path(self.clip.name).name}, by {self.method}"
         try:
             write_strip(
                 Path(path), title, subtitle, [*self.frames_thwc], overlays, self.clip.times, self.importance_t.tolist()

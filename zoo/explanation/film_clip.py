@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +13,10 @@ from zoo.data.clips.clip import read_views
 from zoo.data.clips.slots import slots_of
 from zoo.data.clips.views import View
 from zoo.data.decode.conversion import rgb_picture
-from zoo.data.decode.film import open_film
+from zoo.data.decode.film import Film, Media, media_name, open_film
 from zoo.data.decode.frames import frames_at, frames_from
 from zoo.data.decode.orientation import Orientation
+from zoo_registry.errors import DataError
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -33,7 +34,7 @@ class FilmClip:
     """A clip and where it is from.
 
     Attributes:
-        path: of the film.
+        media: the film.
         pixels_cthw: uint8 (3, T, H, W), what the model gets.
         placement: which part of the displayed picture that is.
         times: of its frames, in seconds from the film's first; ascending, some may be equal.
@@ -41,7 +42,7 @@ class FilmClip:
         fps: of the film.
     """
 
-    path: str
+    media: Media = field(repr=False)
     pixels_cthw: Tensor
     placement: Placement
     times: tuple[float, ...]
@@ -49,15 +50,20 @@ class FilmClip:
     end: float
     fps: float
 
+    @property
+    def name(self) -> str:
+        """What to call the film in messages: its path, where it has one."""
+        return media_name(self.media)
+
     def frames(self) -> list[np.ndarray]:
         """The whole displayed picture (H, W, 3) uint8 at each of `times`."""
-        with open_film(self.path) as film:
+        with self._film() as film:
             origin = film.timeline.origin
             return [_displayed(frame) for frame in frames_at(film, [origin + time for time in self.times])]
 
     def all_frames(self) -> Iterator[tuple[float, np.ndarray]]:
         """Every picture between `start` and `end`, also those that the model does not see, with its time."""
-        with open_film(self.path) as film:
+        with self._film() as film:
             origin = film.timeline.origin
             rounding = 0.5 * float(film.video.time_base or 0)  # of time stamps, to either side
             for stamp, frame in frames_from(film, origin + self.start + rounding):
@@ -65,12 +71,22 @@ class FilmClip:
                     return
                 yield max(stamp - origin, self.start), _displayed(frame)
 
+    def _film(self) -> AbstractContextManager[Film]:
+        """The film, opened again.
 
-def read_film_clip(media: str | os.PathLike[str], spec: ClipSpec, start: float | None) -> FilmClip:
+        Raises:
+            DataError: it is a file object that was closed meanwhile.
+        """
+        if getattr(self.media, "closed", False):
+            raise DataError(f"{self.name} was closed", hint="write explanations while it is open, or give a path")
+        return open_film(self.media)
+
+
+def read_film_clip(media: Media, spec: ClipSpec, start: float | None) -> FilmClip:
     """Read one clip as prediction does.
 
     Args:
-        media: path of a film or picture.
+        media: a film or picture: a path, an address, its bytes, or a file object, which stays open.
         spec: of the model.
         start: where it begins, in seconds; by default the clip lies in the middle of the film.
 
@@ -82,9 +98,7 @@ def read_film_clip(media: str | os.PathLike[str], spec: ClipSpec, start: float |
         slots = slots_of(film, spec, start, None)
         times = tuple(slots.time(slot) - film.timeline.origin for slot in slots.choose(spec, position))
         (clip,) = read_views(film, spec, [View(position)], start=start, end=None, canvas=False)
-        return FilmClip(
-            os.fspath(media), clip.pixels_cthw, clip.placement, times, clip.start, clip.end, film.timeline.fps
-        )
+        return FilmClip(media, clip.pixels_cthw, clip.placement, times, clip.start, clip.end, film.timeline.fps)
 
 
 def _displayed(frame: VideoFrame) -> np.ndarray:

@@ -83,9 +83,9 @@ def suitable(question: Question) -> list[str]:
         question.module()
         names.insert(0, "integrated_gradients")
         question.in_stages()
-        names.insert(0, "grad_cam")
+        names[:0] = ["grad_cam", "grad_cam_plus_plus"]
         gradient_rollout(question)
-        names.insert(0, "gradient_rollout")
+        names[:0] = ["gradient_rollout", "attention_rollout"]
     except Unsuitable:
         pass
     return names

@@ -10,11 +10,14 @@ from matplotlib.figure import Figure
 
 from zoo.report.canvas import COLOURS, INK, LINE, MUTED, place, sheet, write
 from zoo.report.wording import plain
+from zoo_registry.errors import DataError
 
 _WIDTH, _MARGIN, _GAP = 11.0, 0.2, 0.05
 _HEAD, _CURVE, _FOOT = 0.62, 0.7, 0.42
 _SMALLEST, _TALLEST = 1.3, 2.6
 """Inches: how wide a square picture is at least, and how tall any is at most."""
+
+SUFFIXES = (".png", ".svg")
 
 _MOST = 8
 """Frames in a row."""
@@ -34,14 +37,19 @@ def write_strip(
     Wide pictures are fewer, so that they can be seen.
 
     Args:
-        path: a PNG (or SVG); appears whole or not at all.
+        path: ends in one of `SUFFIXES`; appears whole or not at all.
         title: what is explained.
         subtitle: how.
         frames: (H, W, 3) uint8, T of them.
         overlays: the same with the map.
         times: of each, in seconds.
         importance_t: of each frame, in 0..1.
+
+    Raises:
+        DataError: the name is none of a picture that can be written.
     """
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path} is no name of a picture of this kind", hint=f"end it in {' or '.join(SUFFIXES)}")
     shape = frames[0].shape[0] / frames[0].shape[1]
     most = min(_MOST, int((_WIDTH - 2 * _MARGIN) * min(1.0, shape**0.5) / _SMALLEST))
     shown = np.linspace(0, len(frames) - 1, min(len(frames), most)).round().astype(int)

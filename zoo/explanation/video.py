@@ -28,8 +28,10 @@ def write_film(path: Path, frames: Iterator[tuple[float, np.ndarray]], fps: floa
         fps: how long the last one stays.
 
     Raises:
-        DataError: it cannot be written there.
+        DataError: it cannot be written there, or its name is none of an MP4.
     """
+    if path.suffix.lower() != ".mp4":
+        raise DataError(f"{path} is no name of a film of this kind", hint="end it in .mp4")
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,11 @@ from zoo_registry.names import nearest
 from zoo_registry.protocols import Batch
 
 if TYPE_CHECKING:
+    from zoo.data.decode.film import Media
     from zoo_registry.entries import ClipSpec
+
+MOST_LISTED = 10
+"""Labels that are listed where none is near what was asked for."""
 
 CLIP, AUDIO = "clip_bcthw", "audio_bcn"
 
@@ -30,7 +35,7 @@ _WHICH = "`zoo models` lists models with the task that they are meant for: those
 
 def explain(
     model: ZooModel | str | os.PathLike[str],
-    video: str | os.PathLike[str],
+    video: Media,
     *,
     label: str | int | None = None,
     method: str = "auto",
@@ -40,7 +45,8 @@ def explain(
 
     Args:
         model: what `zoo.load` returned, or what it takes.
-        video: path of a film or picture.
+        video: a film or picture: a path, an address, its bytes, or a file object, which has to stay open as long as
+            the explanation is written.
         label: which answer to explain, by name or index; by default the likeliest.
         method: one of `zoo.explanation.METHODS`: `grad_cam`, `grad_cam_plus_plus`, `gradient_rollout`,
             `attention_rollout`, `integrated_gradients` (needs captum, the extra `explain`), `occlusion`; or `auto`,
@@ -51,8 +57,8 @@ def explain(
         The map over space and time, which writes itself as a film and as a strip.
 
     Raises:
-        ArtefactError: the model does not tell labels.
-        ParameterError: no such label or method, or one that this network does not allow.
+        ArtefactError: the model, or the task that reads it, does not tell labels.
+        ParameterError: no such label or method, or one that this network does not allow; a start that is no number.
         UndecodableMedia: the film cannot be decoded.
         MissingExtra: the method needs a package that is not installed.
 
@@ -62,6 +68,8 @@ def explain(
         PosixPath('why.png')
     """
     check_method(method)
+    if start is not None and not isinstance(start, Real):
+        raise ParameterError(f"start is {start!r}, not a number of seconds")
     loaded = model if isinstance(model, ZooModel) else load(model)
     spec = _clip_spec(loaded)
     labels = _labels(loaded)
@@ -115,14 +123,17 @@ def _index_of(label: str | int, labels: Sequence[str]) -> int:
     """
     if isinstance(label, str) and label in labels:
         return labels.index(label)
-    if isinstance(label, int) or label.isdecimal():
+    if not isinstance(label, str | Integral):
+        raise ParameterError(f"the label is {label!r}", hint="give its name, or its number counted from 0")
+    if isinstance(label, Integral) or label.isdecimal():
         if 0 <= int(label) < len(labels):
             return int(label)
         raise ParameterError(f"there is no label {label}: the model has {len(labels)}, counted from 0")
     near = nearest(label, labels)
+    listed = ", ".join([*labels[:MOST_LISTED], *(["..."] if len(labels) > MOST_LISTED else [])])
     raise ParameterError(
         f"the model knows no label {label!r}",
-        hint=f"did you mean {' or '.join(map(repr, near))}?" if near else f"it knows {', '.join(labels[:10])}, ...",
+        hint=f"did you mean {' or '.join(map(repr, near))}?" if near else f"it knows {listed}",
     )
 
 
@@ -132,7 +143,7 @@ def _batch(model: ZooModel, spec: ClipSpec, clip: FilmClip) -> Batch:
 
     inputs: dict[str, Tensor] = {CLIP: clip.pixels_cthw[None]}
     if AUDIO in model.inputs and model.audio is not None:
-        inputs[AUDIO] = read_audio(clip.path, model.audio, start=clip.start, end=clip.end)[None]
+        inputs[AUDIO] = read_audio(clip.media, model.audio, start=clip.start, end=clip.end)[None]
     zero = torch.zeros(1, dtype=torch.int64)
     return Preprocess(spec).to(model.device)(Batch(inputs, {}, zero, zero).to(model.device))
 
@@ -142,15 +153,19 @@ def _answer(model: ZooModel, batch: Batch, labels: Sequence[str]) -> tuple[Tenso
     """The logits (K,) of the clip, and what they mean as scores.
 
     Raises:
-        ArtefactError: the model's answer is not a number for each label.
+        ArtefactError: the model's answer is not a number for each label, or its task makes something else of it.
     """
     answer = model(*(batch.inputs[name] for name in model.inputs))
-    told = None
-    if isinstance(answer, Tensor) and answer.shape == (1, len(labels)):
-        told = _told(model.reader.readable(model.reader.predict(model, batch))[0])
-    if told is None:
+    if not isinstance(answer, Tensor) or answer.shape != (1, len(labels)):
         raise ArtefactError(
             f"{model.name} is no recognition model: it does not answer with a number for each label", hint=_WHICH
+        )
+    told = _told(model.reader.readable(model.reader.predict(model, batch))[0])
+    if told is None:
+        task = model.task["name"] if model.task else "no task"
+        raise ArtefactError(
+            f"this {model.name} was made for another task than telling labels: {task}",
+            hint="fine-tune it on labels first, or take a run whose task tells them",
         )
     if not answer.isfinite().all():
         raise DataError(f"{model.name} answers this clip with numbers that are not finite")

@@ -77,6 +77,21 @@ def test_the_clip_is_the_one_that_prediction_sees(model, film):
     assert explanation.frames_thwc.shape == (4, 64, 96, 3)
 
 
+def test_a_film_may_be_bytes_or_an_open_file(model, film, tmp_path):
+    expected = zoo.explain(model, film)
+    with film.open("rb") as file:
+        for media in (film.read_bytes(), file):
+            explanation = zoo.explain(model, media)
+            assert np.array_equal(explanation.map_thw, expected.map_thw)
+            assert np.array_equal(explanation.frames_thwc, expected.frames_thwc)
+            _, frames = frames_of(explanation.write_video(tmp_path / "why.mp4"))
+            assert len(frames) == 7
+            explanation.write_strip(tmp_path / "why.png")
+    with pytest.raises(DataError, match=r"film\.mp4 was closed"):
+        explanation.write_video(tmp_path / "late.mp4")
+    assert not (tmp_path / "late.mp4").exists()
+
+
 def test_start_says_where_the_clip_begins(model, film):
     explanation = zoo.explain(model, film, start=1.0)
     assert (explanation.clip.start, explanation.clip.end) == (pytest.approx(1.0), pytest.approx(1.7))
@@ -210,6 +225,15 @@ def test_nothing_is_left_of_a_film_that_could_not_be_written(model, film, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_names_that_promise_another_kind_of_file_are_refused(model, film, tmp_path):
+    explanation = zoo.explain(model, film)
+    with pytest.raises(DataError, match=r"why\.txt is no name of a film.*\n.*end it in \.mp4"):
+        explanation.write_video(tmp_path / "why.txt")
+    with pytest.raises(DataError, match=r"why\.jpg is no name of a picture.*\n.*end it in \.png or \.svg"):
+        explanation.write_strip(tmp_path / "why.jpg")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("module", [attention, occlusion, overlay], ids=lambda module: module.__name__)
 def test_examples_in_docstrings_are_true(module):
     assert doctest.testmod(module).failed == 0
@@ -233,6 +257,23 @@ def test_a_number_that_no_label_has_is_refused(model, film, label):
         zoo.explain(model, film, label=label)
 
 
+@pytest.mark.parametrize("label", [1.5, ["up"]])
+def test_what_is_no_label_is_refused(label, model, film):
+    with pytest.raises(ParameterError, match=r"the label is .*\n.*its name, or its number"):
+        zoo.explain(model, film, label=label)
+
+
+def test_labels_are_listed_to_the_last(model, film):
+    with pytest.raises(ParameterError, match="it knows left, right, up") as refused:
+        zoo.explain(model, film, label="nope")
+    assert "..." not in str(refused.value)
+
+
+def test_a_start_that_is_no_number_is_refused(model, film):
+    with pytest.raises(ParameterError, match="start is 'a', not a number of seconds"):
+        zoo.explain(model, film, start="a")
+
+
 def test_a_film_that_cannot_be_decoded_is_named(model, tmp_path):
     (tmp_path / "film.mp4").write_bytes(b"no film")
     with pytest.raises(UndecodableMedia, match=r"film\.mp4"):
@@ -244,9 +285,17 @@ def test_a_start_behind_the_end_is_refused(model, film):
         zoo.explain(model, film, start=9)
 
 
-def test_a_model_that_tells_no_labels_is_refused(film, tmp_path):
+@pytest.mark.parametrize("task", ["regression", "contrastive"])
+def test_a_task_that_tells_no_labels_is_what_is_refused(task, film, tmp_path):
+    with pytest.raises(ArtefactError, match=f"another task than telling labels: tasks/{task}") as refused:
+        zoo.explain(zoo.load(save(tmp_path / "model", task)), film)
+    assert "no recognition model" not in str(refused.value)
+
+
+def test_a_model_that_answers_something_else_than_labels_is_refused(model, film):
+    other = zoo.ZooModel(torch.nn.Flatten(), name="acme/net", clip=SPEC, labels=LABELS, task=model.task)
     with pytest.raises(ArtefactError, match="no recognition model: it does not answer with a number for each label"):
-        zoo.explain(zoo.load(save(tmp_path / "model", "regression")), film)
+        zoo.explain(other, film)
 
 
 def test_a_model_of_other_inputs_is_refused(model, film):
@@ -263,7 +312,9 @@ def test_a_model_of_other_channels_than_a_films_is_refused(film):
 
 
 def test_a_method_that_the_network_does_not_allow_names_those_that_it_does(model, film):
-    with pytest.raises(ParameterError, match=r"gradient_rollout does not work here.*\n.*these do: grad_cam, "):
+    with pytest.raises(
+        ParameterError, match=r"gradient_rollout does not work here.*\n.*these do: grad_cam, grad_cam_plus_plus, "
+    ):
         zoo.explain(model, film, method="gradient_rollout")
 
 
