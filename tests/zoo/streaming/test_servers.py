@@ -93,11 +93,13 @@ def test_a_film_on_a_server_goes_on_where_it_was_cut_off(tmp_path: Path) -> None
 def test_a_film_without_an_index_ends_where_the_server_says(transport: bytes) -> None:
     """A transport stream does not say how long it lasts, but its server how many bytes it has."""
     network, said = Watcher(), list[str]()
-    with serving(lambda handler, _: send_all(handler, transport, length=len(transport))) as address:
-        with zoo.stream(model_of(network), address, stride=1, drop="none", reconnect=1, say=said.append) as live:
-            for _ in live:
-                if live.summary.reconnects:
-                    break
+    with (
+        serving(lambda handler, _: send_all(handler, transport, length=len(transport))) as address,
+        zoo.stream(model_of(network), address, stride=1, drop="none", reconnect=1, say=said.append) as live,
+    ):
+        for _ in live:
+            if live.summary.reconnects:
+                break
     assert live.summary.reconnects == 0, said
     assert numbers_seen(network) == [[start, start + 2, start + 4, start + 6] for start in range(14)]
 
@@ -107,11 +109,15 @@ def test_a_film_without_an_index_that_is_cut_off_has_not_ended(transport: bytes)
         send_all(handler, transport[: None if number else len(transport) // 2], length=len(transport))
 
     said: list[str] = []
-    with serving(answer) as address:
-        live = zoo.stream(
+    with (
+        serving(answer) as address,
+        zoo.stream(
             model_of(Watcher()), address, stride=1, drop="none", real_time=False, back_off=0.05, say=said.append
-        )
-        list(live)
+        ) as live,
+    ):
+        for _ in live:
+            if live.summary.reconnects > 1:
+                break
     assert live.summary.reconnects == 1
     assert [text for text in said if "the connection broke off; trying again" in text]
 
