@@ -189,3 +189,15 @@ def test_predict_reports_a_bad_film_and_still_predicts_the_others(shared: Path, 
     assert row["video"].endswith("ta_chi.mp4")
     assert "empty.mp4" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_warnings_of_the_zoo_and_of_plugins_are_said_once_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    import zoo_plugins
+    from zoo.cli import _show_warning
+
+    others: list[object] = []
+    ours, theirs = Path(zoo_plugins.__file__).parent / "tasks/teacher.py", Path("/elsewhere/library.py")
+    for path in (ours, ours, theirs):
+        _show_warning(lambda *told: others.append(told), UserWarning("the teacher sleeps"), UserWarning, str(path), 1)
+    assert capsys.readouterr().err == "warning: the teacher sleeps\n"
+    assert len(others) == 1

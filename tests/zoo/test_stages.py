@@ -1,15 +1,17 @@
 """What holds for a run as a whole: what it leaves, what it refuses, what it says of itself."""
 
 import json
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import zoo
 from zoo.recipe import without_folders
-from zoo_registry.errors import ExportError, RecipeError, RunError, ZooError
+from zoo_registry.errors import ExportError, Interrupted, Problem, RecipeError, RunError, ZooError
 
 RECIPE: Mapping[str, Any] = {
     "zoo": 1,
@@ -122,3 +124,55 @@ def test_the_error_of_a_late_stage_is_what_its_stage_says(tmp_path: Path) -> Non
         run(tmp_path / "run", compress=["cast_bf16"], export=["onnx"])
     assert "leave cast_bf16 out" in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+class Listening:
+    """An observer that keeps what it is told at the end."""
+
+    told: ClassVar[dict[str, Any]] = {}
+
+    def run_end(self, summary: Mapping[str, Any]) -> None:
+        Listening.told = dict(summary)
+
+
+def test_observers_tell_a_run_that_failed_after_training_from_one_that_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.runner.pipeline.build_observers", lambda slots, provided={}: [Listening()])
+    run(tmp_path / "fine")
+    assert "seconds" in Listening.told
+    monkeypatch.setattr("zoo.runner.stages._Stages._report", lambda self: self.failed.append(Problem("no report")))
+    with pytest.raises(RunError, match="no report"):
+        run(tmp_path / "failed")
+    assert "val/accuracy" in Listening.told
+    assert "seconds" not in Listening.told
+
+
+def test_a_run_that_goes_on_by_its_recipe_keeps_what_auto_chose(tmp_path: Path) -> None:
+    recipe = {**RECIPE, "run": {**RECIPE["run"], "auto": True, "max_time": 1e-6}}
+    zoo.run(recipe, quiet=True, out=tmp_path / "run")
+    before = (tmp_path / "run/recipe.resolved.yaml").read_text()
+    assert "auto: false" in before
+    zoo.run(recipe, quiet=True, resume=tmp_path / "run")
+    assert (tmp_path / "run/recipe.resolved.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_after_training_is_said_and_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    monkeypatch.setattr("zoo.runner.stages._Stages._report", lambda self: os.kill(os.getpid(), number))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted, match=f"stopped by {number.name} after training") as caught:
+        run(tmp_path / "run")
+    assert caught.value.exit_code == code
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_skipped_steps_are_counted_also_where_nothing_else_is_left(tmp_path: Path) -> None:
+    optim = {"name": "adamw", "params": {"lr": 1e30}}
+    result = run(tmp_path / "run", optim=optim, run={"epochs": 2, "batch": 8, "on_non_finite": "skip", "log_every": 1})
+    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    counts = [row["skipped_steps"] for row in rows if row["split"] == "train"]
+    assert counts == sorted(counts)
+    assert result.summary["skipped_steps"] == counts[-1] > 0

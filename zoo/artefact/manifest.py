@@ -68,6 +68,7 @@ class Manifest(Record):
         plugins: distribution and version by namespace.
         licence: SPDX identifier of the weights; None is shown as unknown.
         metrics: measured by the run that saved it; None where a measure saw nothing.
+        untrained: keys of the weights that nothing has trained: the head of a backbone that learnt without it.
         weights: checksum and size of `model.safetensors`.
     """
 
@@ -84,6 +85,7 @@ class Manifest(Record):
     plugins: dict[str, PluginRecord] = {}
     licence: str | None = None
     metrics: dict[str, float | None] = {}
+    untrained: tuple[str, ...] = ()
     weights: WeightsFile
 
     @model_validator(mode="after")

@@ -37,6 +37,7 @@ def save_model(
     plugins: Mapping[str, Mapping[str, str]] | None = None,
     metrics: Mapping[str, float] | None = None,
     num_classes: int | None = None,
+    untrained: Sequence[str] = (),
 ) -> None:
     """Write `model.safetensors`, `model.json` and `labels.json`.
 
@@ -55,6 +56,7 @@ def save_model(
         plugins: `{namespace: {distribution, version}}`; by default of everything named here.
         metrics: measured figures by name.
         num_classes: when the classes have no names; by default how many labels there are.
+        untrained: keys of the weights that nothing has trained.
 
     Raises:
         ArtefactError: something cannot be saved, or the folder holds other things than a model.
@@ -77,6 +79,7 @@ def save_model(
         "plugins": plugins if plugins is not None else plugins_of(_named(model, task, structure)),
         "licence": licence,
         "metrics": {name: value if math.isfinite(value) else None for name, value in (metrics or {}).items()},
+        "untrained": list(untrained),
     }
     with whole_folder(folder) as temporary:
         weights = write_weights(module, temporary / WEIGHTS)

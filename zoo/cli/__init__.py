@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -71,14 +72,28 @@ def _show_warning(otherwise: Callable[..., None], message: Warning | str, *place
     """What the zoo warns of is for the user, who did not write the line of code that it comes from."""
     from zoo_registry.catalog import ComponentDeprecated
 
-    ours = isinstance(message, UserWarning) and len(place) > 1 and _PACKAGE in Path(str(place[1])).parents
+    ours = isinstance(message, UserWarning) and len(place) > 1 and _is_ours(Path(str(place[1])))
     if ours or isinstance(message, ComponentDeprecated):
+        if str(message) in _SAID:  # by another line of code
+            return
+        _SAID.add(str(message))
         click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
     else:
         otherwise(message, *place)
 
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+_SAID: set[str] = set()
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is the library's or a plugin's."""
+    from zoo_registry.catalog import catalog
+
+    modules = (sys.modules.get(record.module.partition(".")[0]) for record in catalog().plugins)
+    files = (getattr(module, "__file__", None) for module in modules)
+    packages = {_PACKAGE, *(Path(file).resolve().parent for file in files if file)}
+    return not packages.isdisjoint(path.resolve().parents)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -96,9 +111,10 @@ def main(arguments: list[str] | None = None) -> None:
         if not error.silent:
             click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        if os.environ.get("RANK", "0") == "0":  # of several processes one says it
+            click.echo("interrupted", err=True)
+        sys.exit(getattr(error.__cause__, "exit_code", 130))  # of SIGTERM; click raises its own error from ours
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

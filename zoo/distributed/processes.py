@@ -101,7 +101,7 @@ class Processes:
         """Raise everywhere what went wrong anywhere; all call it together.
 
         Raises:
-            ZooError: the error of the first process that has one, with its number where it is not the only one.
+            ZooError: the error of the first process that has one, with its number where it is not the main one.
         """
         if self.count == 1:
             if error is not None:
@@ -165,6 +165,14 @@ class Processes:
 
 ALONE = Processes()
 """A run in a single process."""
+
+
+def lost_connection(error: RuntimeError) -> bool:
+    """Whether an error of a collective says that another process is gone."""
+    said = str(error)
+    return any(
+        text in said for text in ("Connection closed by peer", "Connection reset by peer", "remote process exited")
+    )
 
 
 def started_together() -> bool:

@@ -172,10 +172,11 @@ def _model_index(manifest: Manifest, pipeline: str | None) -> list[dict[str, Any
 
 
 def _introduction(manifest: Manifest) -> str:
-    classes = f" for {manifest.num_classes} classes" if manifest.num_classes else ""
+    classes = f" for {manifest.num_classes} classes" if manifest.num_classes and not manifest.untrained else ""
     changed = ", ".join(f"`{step.strategy}`" for step in manifest.structure)
     compressed = f" Compressed with {changed}." if changed else ""
-    return f"`{manifest.model}`{classes}, trained with videozoo (`pip install videozoo`).{compressed}"
+    backbone = " A backbone to start from: its head was not trained." if manifest.untrained else ""
+    return f"`{manifest.model}`{classes}, trained with videozoo (`pip install videozoo`).{backbone}{compressed}"
 
 
 def _results(manifest: Manifest) -> str:
@@ -250,7 +251,7 @@ def _provenance(
     if {"recipe.resolved.yaml", "zoo.lock"} <= set(files):
         lines.append(f"- `zoo run {address} --locked` repeats the run, or says what is other here")
     if "report.html" in files:
-        lines.append("- [report.html](report.html): curves, confusion matrix, the most confident mistakes")
+        lines.append("- [report.html](report.html): curves, pictures, tables and the recipe")
     return "\n".join(lines)
 
 

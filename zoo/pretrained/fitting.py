@@ -111,6 +111,7 @@ def _attempt(
             hint=owners_in_words(published.state, published.uri),
         ) from error
     own = module.state_dict()
+    state = {key: value for key, value in state.items() if key not in published.untrained}
     wrong = differences(own, state)
     if wrong:
         state = {**state, **dict(_folded(state, own, module, listed.name))}
@@ -118,9 +119,8 @@ def _attempt(
     if not wrong:
         fits = {key: value.to(own[key].dtype) for key, value in state.items()}
         return Fitted(fits, LoadedWeights(published.uri, published.sha256, pickle=published.pickle))
-    skipped = _classifier(own, state, wrong, may_lack=convert is not None) or (
-        _new_head(module, state, wrong) if convert is not None else ()
-    )
+    may_lack = convert is not None or bool(published.untrained)
+    skipped = _classifier(own, state, wrong, may_lack=may_lack) or (_new_head(module, state, wrong) if may_lack else ())
     if not skipped:
         return wrong
     classes = next((len(state[key]) for key in skipped if key in state), None)

@@ -44,6 +44,7 @@ class Published:
         sha256: of the file that held it; of the first, where there were several.
         pickle: whether that was a pickle.
         clip: what the model that was saved with it wants to see; None where nothing says it.
+        untrained: keys that nothing has trained, and that start no other model.
     """
 
     state: Mapping[str, Tensor]
@@ -51,6 +52,7 @@ class Published:
     sha256: str
     pickle: bool = False
     clip: ClipSpec | None = None
+    untrained: frozenset[str] = frozenset()
 
 
 def read_published(uri: str) -> Published:
@@ -73,7 +75,8 @@ def read_published(uri: str) -> Published:
                 hint="start from the model as it was before compression",
             )
         ours = read_weights(folder / WEIGHTS, sha256=manifest.weights.sha256, immutable=fetched.immutable)
-        return Published(ours, fetched.uri, manifest.weights.sha256, clip=manifest.clip)
+        untrained = frozenset(manifest.untrained)
+        return Published(ours, fetched.uri, manifest.weights.sha256, clip=manifest.clip, untrained=untrained)
     state, sha256 = read_checkpoint(fetched.path, immutable=fetched.immutable)
     return Published(state, fetched.uri, sha256, pickle=fetched.path.suffix in _PICKLES)
 

@@ -92,10 +92,23 @@ def _of_run(reference: str, split: str) -> tuple[Task, Split, RecipeSchema]:
     loaded = load_checked(folder.recipe)
     trained = loaded.schema.model.model_copy(update={"weights": None})  # the run's own weights are measured
     pipeline = assemble(replace(loaded, schema=loaded.schema.model_copy(update={"model": trained})))
-    load_best(pipeline.task, Checkpoints(folder.checkpoints, keep=1, warn=warnings.warn))
+    checkpoints = Checkpoints(folder.checkpoints, keep=1, warn=warnings.warn)
+    load_best(pipeline.task, checkpoints)
+    if not checkpoints.names() and (parts := _beside_the_result(pipeline.task)):
+        raise RunError(
+            f"what measures {reference} lies in its checkpoints, which are gone: {', '.join(parts)}",
+            hint="measure where the run's checkpoints/ are; the model by itself predicts",
+        )
     if split not in pipeline.splits:
         raise RunError(f"the recipe of {reference} names no data.{split}", hint="say --data SOURCE")
     return pipeline.task, pipeline.splits[split], loaded.schema
+
+
+def _beside_the_result(task: Task) -> list[str]:
+    """The parts of a task that learn and are not in its result, such as a critic."""
+    result = {id(parameter) for parameter in task.result().parameters()}
+    names = [name for name, parameter in task.state.named_parameters() if id(parameter) not in result]
+    return list(dict.fromkeys(name.partition(".")[0] for name in names))
 
 
 def _is_run(folder: RunFolder) -> bool:

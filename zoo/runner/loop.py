@@ -66,6 +66,7 @@ class FitResult:
             over.
         seconds: of this call.
         clips: how many were learnt from, those before a resume included.
+        skipped: steps left out because gradients were not finite.
     """
 
     steps: int
@@ -75,6 +76,7 @@ class FitResult:
     stopped: Literal["finished", "early", "time"]
     seconds: float
     clips: int
+    skipped: int = 0
 
 
 def fit(
@@ -250,7 +252,9 @@ def _result(training: Training, seconds: float) -> FitResult:
     stopped: Literal["finished", "early", "time"] = (
         "finished" if at.epoch >= training.epochs else "time" if training.out_of_time else "early"
     )
-    return FitResult(at.step, at.epoch, monitor.best, monitor.best_epoch, stopped, seconds, at.clips)
+    return FitResult(
+        at.step, at.epoch, monitor.best, monitor.best_epoch, stopped, seconds, at.clips, training.setbacks.skipped
+    )
 
 
 def _rest_of_epoch(train: Loader, at: Position) -> Iterator[Batch]:

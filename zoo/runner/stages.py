@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from zoo.distributed.processes import ALONE, Processes, joined, part, restarted
+from zoo.distributed.processes import ALONE, Processes, joined, lost_connection, part, restarted
 from zoo.recipe import (
     LoadedRecipe,
     differences,
@@ -28,8 +29,9 @@ from zoo.recipe import (
 )
 from zoo.runner.folder import RunFolder
 from zoo.runner.progress import Progress
+from zoo.runner.signals import Terminated, interrupted, sigterm_raises
 from zoo_registry.catalog import catalog
-from zoo_registry.errors import HubError, Interrupted, Problem, RecipeError, RunError, ZooError
+from zoo_registry.errors import HubError, Problem, RecipeError, RunError, ZooError
 from zoo_registry.names import reference_kind
 
 if TYPE_CHECKING:
@@ -106,7 +108,8 @@ def run(
         raise RunError("only a recipe that ran elsewhere has a lock", hint="name its run, path or URI")
     with joined(loaded.schema.run.device) as processes:
         folder, resumed = _folder_of(loaded, out, resume, processes)
-        with Progress(quiet=quiet or not processes.main) as progress:
+        loaded = _with_choices(loaded, folder) if resumed else loaded
+        with Progress(quiet=quiet or not processes.main) as progress, sigterm_raises():
             return _Stages(loaded, folder, progress, resumed, publish, lock, processes, profile).run()
 
 
@@ -122,8 +125,27 @@ def _folder_of(
     with processes.agreeing():
         if processes.main:
             where = resume or out or RunFolder.fresh(loaded.name)
-            RunFolder.open(where, loaded.data, resume=resume is not None)
+            known = loaded if resume is None else _with_choices(loaded, RunFolder(where))
+            RunFolder.open(where, known.data, resume=resume is not None)
     return RunFolder(processes.first(where), writes=processes.main), resume is not None
+
+
+def _with_choices(loaded: LoadedRecipe, folder: RunFolder) -> LoadedRecipe:
+    """A recipe with `run.auto`, and what the run in a folder has chosen by it."""
+    if not loaded.schema.run.auto or not folder.recipe.is_file():
+        return loaded
+    chosen = load_recipe(folder.recipe).schema.run
+    if chosen.auto:
+        return loaded
+    return _tuned(loaded, {"memory_format": chosen.memory_format, "compile": chosen.compile})
+
+
+def _tuned(loaded: LoadedRecipe, chosen: Mapping[str, Any]) -> LoadedRecipe:
+    """A recipe with the settings that `run.auto` has found, and without it."""
+    run = loaded.schema.run.model_copy(update={**chosen, "auto": False})
+    plain = run.model_dump(mode="json", include={*chosen, "auto"})
+    data = {**loaded.data, "run": {**loaded.data["run"], **plain}}
+    return replace(loaded, schema=loaded.schema.model_copy(update={"run": run}), data=data)
 
 
 def load_checked(
@@ -166,12 +188,13 @@ class _Stages:
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     structure: tuple[Mapping[str, Any], ...] = ()
+    untrained: Sequence[str] = ()
     energy: Mapping[str, Any] = field(default_factory=dict)
     failed: list[Problem] = field(default_factory=list)
 
     def run(self) -> RunResult:
         """Every stage whose slot is filled, in order."""
-        started = time.perf_counter()
+        started, done = time.perf_counter(), False
         self.recipe = self.loaded.schema
         with self.processes.agreeing():
             self._begin()
@@ -186,19 +209,28 @@ class _Stages:
             if self.failed:
                 raise RunError(self.failed)
             self._publish()
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted", hint=f"zoo run --resume {self.folder.path} goes on") from None
-        finally:
-            self.observers.notify("run_end", self.summary)
+            done = True
+        except KeyboardInterrupt as error:
+            number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+            hint = f"zoo run --resume {self.folder.path} goes on"
+            raise self.processes.everywhere(interrupted(number, "after training", hint)) from None
+        except RuntimeError as error:
+            if self.processes.count == 1 or not lost_connection(error):
+                raise
+            hint = f"zoo run --resume {self.folder.path} goes on from the last checkpoint"
+            raise self.processes.everywhere(RunError("another process of this run was lost", hint=hint)) from error
+        finally:  # observers tell by the seconds whether the run was finished
+            told = {name: value for name, value in self.summary.items() if done or name != "seconds"}
+            self.observers.notify("run_end", told)
         return RunResult(self.folder.path, self.summary, self.tables)
 
     def _begin(self) -> None:
         """Everything that can go wrong before the first step; a run that cannot start leaves no folder."""
-        from zoo.runner.device import configure, place
-        from zoo.runner.observers import Observers
-        from zoo.runner.pipeline import assemble, build_observers
-
         try:
+            from zoo.runner.device import configure, place
+            from zoo.runner.observers import Observers
+            from zoo.runner.pipeline import assemble, build_observers
+
             self._check_publishing()
             self._check_processes()
             self.device = configure(self.recipe.run)
@@ -263,6 +295,7 @@ class _Stages:
         if self.recipe.optim is not None and "train" in self.pipeline.splits:
             self._fit()
         self.module: Module = self.pipeline.task.result().eval()
+        self.untrained = _untrained(self.pipeline)
         self.processes.share_buffers(self.pipeline.task.state)
         self._evaluate()
         for found in self.processes.gathered(self.pipeline.quarantine.entries):
@@ -315,6 +348,8 @@ class _Stages:
         self.summary |= {"epochs": result.epochs, "steps": result.steps}
         if result.stopped != "finished":
             self.summary["stopped"] = result.stopped
+        if result.skipped:
+            self.summary["skipped_steps"] = result.skipped
         self._account(result.clips)
 
     @contextmanager
@@ -365,11 +400,8 @@ class _Stages:
         )
         with self.processes.agreeing():
             found = tuning.best()
-        chosen = {**self.processes.first(found), "auto": False}
-        run = type(self.recipe.run).model_validate({**self.recipe.run.model_dump(), **chosen})
-        written = {**self.loaded.data["run"], **{key: value for key, value in chosen.items() if value is not None}}
-        self.recipe = self.recipe.model_copy(update={"run": run})
-        self.loaded = replace(self.loaded, schema=self.recipe, data={**self.loaded.data, "run": written})
+        self.loaded = _tuned(self.loaded, self.processes.first(found))
+        self.recipe = self.loaded.schema
         if self.processes.main:
             self.folder.rewrite_recipe(self.loaded.data)
 
@@ -402,7 +434,15 @@ class _Stages:
 
     def _save(self) -> None:
         """Write `model/`, with the structure that compression left so far."""
-        _save_as(self.folder.model, self.module, self.pipeline, self.structure, self._metrics(), self._licence())
+        _save_as(
+            self.folder.model,
+            self.module,
+            self.pipeline,
+            self.structure,
+            self._metrics(),
+            self._licence(),
+            self.untrained,
+        )
 
     def _compress(self) -> None:
         from zoo.compress import Context, compress, table
@@ -439,7 +479,7 @@ class _Stages:
 
         folder = self.folder.path / ".reload"
         try:
-            _save_as(folder, module, self.pipeline, structure, {}, self._licence())
+            _save_as(folder, module, self.pipeline, structure, {}, self._licence(), self.untrained)
             size = (folder / WEIGHTS).stat().st_size
             return load_model(folder, device=self.device).network, size
         finally:
@@ -710,9 +750,12 @@ def _save_as(
     structure: Sequence[Mapping[str, Any]],
     metrics: Mapping[str, float],
     licence: str | None,
+    untrained: Sequence[str],
 ) -> None:
     from zoo.artefact import save_model
+    from zoo.build import parameters
 
+    says_classes = any(parameter.name == "num_classes" for parameter in parameters(pipeline.listed))
     save_model(
         folder,
         module,
@@ -721,12 +764,28 @@ def _save_as(
         clip=pipeline.clip,
         audio=pipeline.audio,
         inputs=pipeline.listed.model.inputs,
-        labels=pipeline.labels,
+        labels=pipeline.labels if says_classes and not untrained else (),
+        num_classes=len(pipeline.labels) or None if says_classes else None,
         task=_reading_task(pipeline),
         structure=structure,
         metrics=metrics,
         licence=licence,
+        untrained=untrained,
     )
+
+
+def _untrained(pipeline: Pipeline) -> list[str]:
+    """Keys of the result that no objective has trained and no weights have brought: a head that took no part."""
+    if pipeline.recipe.optim is None or "train" not in pipeline.splits:
+        return []
+    learnt = {id(parameter) for objective in pipeline.task.objectives() for parameter in objective.parameters}
+    return [
+        name
+        for name, parameter in pipeline.task.result().named_parameters()
+        if id(parameter) not in learnt
+        and parameter.requires_grad
+        and (pipeline.weights is None or name in pipeline.weights.skipped)
+    ]
 
 
 def _reading_task(pipeline: Pipeline) -> dict[str, Any]:

@@ -135,6 +135,7 @@ class Training:
         self.snapshot.restore(checkpoint)
         self.folder.cut_back(checkpoint.record["metrics_bytes"])
         self.best, self.saved = checkpoint.record["best"], checkpoint.name
+        self.setbacks.skipped = checkpoint.record["skipped"]
         self.progress.say(f"going on from {self.checkpoints.folder / checkpoint.name}")
         threads = checkpoint.record["threads"]
         if threads != torch.get_num_threads():
@@ -203,7 +204,7 @@ class Training:
         """A row of what was learnt since the last one."""
         self.losses.read()
         values = self.losses.interval.values()
-        if not values:
+        if not values and not self.samples:
             return
         shares = self.times.read()
         if bar is not None:
@@ -282,6 +283,7 @@ class Training:
         with self.snapshot.learning():
             tensors, record = self.snapshot.take()  # all processes together: losses are read
             record |= {"metrics_bytes": self.folder.metrics_bytes(), "best": self.best}
+            record |= {"skipped": self.setbacks.skipped}
             best = [checkpoint_name(step, epoch_end=True) for step in self.monitor.best_steps]
             self.checkpoints.save(name, tensors, record, best)
         self.saved = name

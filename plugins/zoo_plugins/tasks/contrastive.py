@@ -20,7 +20,7 @@ from zoo_plugins.tasks.backbone import (
     width_of_features,
 )
 from zoo_plugins.tasks.contrastive_losses import info_nce, nt_xent
-from zoo_plugins.tasks.gathering import gathered
+from zoo_plugins.tasks.gathering import gathered, processes
 from zoo_plugins.tasks.key_queue import KeyQueue
 from zoo_plugins.tasks.representation_metrics import FEATURES, RepresentationMetrics, mean_of
 from zoo_registry import ClipSpec, Provided, Range
@@ -103,8 +103,17 @@ class Contrastive(Task):
 class SimClr(Contrastive):
     """Every other clip of the batch is a negative (Chen et al. 2020)."""
 
+    _seen_several = False
+
     def _contrast(self, batch: Batch, shared: dict[str, Any]) -> Mapping[str, Tensor]:
         one, other = self._two_views(batch)
+        if not self._seen_several:  # the last batch of an epoch may be one film, the first may not
+            if len(one[0]) * processes() < 2:
+                raise DataError(
+                    "simclr tells the clips of a batch apart, and a batch has one film",
+                    hint="write a larger run.batch (and run.micro_batch), or method: moco",
+                )
+            self._seen_several = True
         both = [torch.cat(pair) for pair in zip(one, other, strict=True)]
         projected_bd = self.projector(pooled(self.backbone.forward_features(*both)))  # type: ignore[operator]
         one_bd, other_bd = projected_bd.chunk(2)
