@@ -7,7 +7,6 @@ not let this process read it.
 from __future__ import annotations
 
 import ctypes
-import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ class Counter(Protocol):
     measured: bool
 
     def read(self) -> Mapping[str, float]:
-        """Joules since the last reading, or since it was made, by device."""
+        """Joules since the last reading, or since it was made, by device: its kind and its name."""
         ...
 
 
@@ -119,13 +118,13 @@ class PowercapCounter:
 class BusyTime:
     """An estimate of what processors draw: the time that this process and those it started were computing.
 
-    Of this run alone, without what the machine draws anyway.
+    Of this process alone, without what the machine draws anyway: several processes add up.
     """
 
     measured = False
 
     def __init__(self) -> None:
-        self._device = f"cpu {socket.gethostname()} {os.getpid()}"
+        self._device = f"cpu {socket.gethostname()} busy"  # as a measurement of an earlier attempt is not called
         self._last = self._seconds()
 
     def read(self) -> Mapping[str, float]:

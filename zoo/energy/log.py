@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zoo.energy.meter import Energy
+from zoo.energy.meter import Energy, in_turn
 
 
 class EnergyLog:
@@ -35,13 +34,7 @@ class EnergyLog:
 
         An attempt that was killed and could say nothing is not in it.
         """
-        energies = [energy for line in self._lines() if (energy := _attempt(line)) is not None]
-        return Energy(
-            sum(energy.seconds for energy in energies),
-            _sums([energy.measured for energy in energies]),
-            _sums([energy.estimated for energy in energies]),
-            tuple(dict.fromkeys(kind for energy in energies for kind in energy.missing)),
-        )
+        return in_turn([energy for line in self._lines() if (energy := _attempt(line)) is not None])
 
     def _lines(self) -> list[str]:
         try:
@@ -56,8 +49,3 @@ def _attempt(line: str) -> Energy | None:
         return Energy(**{**row, "missing": tuple(row["missing"])})
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def _sums(parts: list[Mapping[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for part in parts for name in part)
-    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}

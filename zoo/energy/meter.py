@@ -19,6 +19,8 @@ from zoo.energy.counters import BusyTime, Counter, NvidiaCounter, PowercapCounte
 
 JOULES_PER_KWH = 3.6e6
 
+_Merging = Callable[[Sequence[float]], float]
+
 
 @dataclass(frozen=True)
 class Energy:
@@ -27,14 +29,20 @@ class Energy:
     Attributes:
         seconds: how long.
         measured: joules by device that were read from the hardware: `gpu UUID`, `cpu HOST`.
-        estimated: joules by device that were not.
+        estimated: joules by device that were not: `cpu HOST busy`.
         missing: kinds of devices that worked and of which nothing is known: `gpu`.
+        metered: seconds by device, of those that were not known all the time.
     """
 
     seconds: float
     measured: Mapping[str, float] = field(default_factory=dict)
     estimated: Mapping[str, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    metered: Mapping[str, float] = field(default_factory=dict)
+
+    def seconds_of(self, device: str) -> float:
+        """How long a device was metered."""
+        return self.metered.get(device, self.seconds)
 
     @property
     def parts(self) -> dict[str, float]:
@@ -97,25 +105,36 @@ class Energy:
 
 
 def together(energies: Sequence[Energy]) -> Energy:
-    """What several processes of one run drew: a device that several of them read counts once.
+    """What several processes of one run drew: a device that several of them read counts once, their estimates add up.
 
     Args:
         energies: at least one.
     """
+    return _merged(energies, seconds=max, measured=max)
 
-    def most(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
-        merged: dict[str, float] = {}
-        for part in parts:
-            for name, joules in part.items():
-                merged[name] = max(joules, merged.get(name, 0.0))
-        return merged
 
+def in_turn(energies: Sequence[Energy]) -> Energy:
+    """What a process drew that was stopped and resumed.
+
+    Args:
+        energies: of its attempts.
+    """
+    return _merged(energies, seconds=sum, measured=sum)
+
+
+def _merged(energies: Sequence[Energy], *, seconds: _Merging, measured: _Merging) -> Energy:
     return Energy(
-        max(energy.seconds for energy in energies),
-        most(energy.measured for energy in energies),
-        most(energy.estimated for energy in energies),
+        seconds([energy.seconds for energy in energies]),
+        _by_device([energy.measured for energy in energies], measured),
+        _by_device([energy.estimated for energy in energies], sum),
         tuple(dict.fromkeys(kind for energy in energies for kind in energy.missing)),
+        _by_device([{name: energy.seconds_of(name) for name in energy.parts} for energy in energies], seconds),
     )
+
+
+def _by_device(parts: Sequence[Mapping[str, float]], merge: _Merging) -> dict[str, float]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: merge([part[name] for part in parts if name in part]) for name in names}
 
 
 class EnergyMeter:
@@ -148,6 +167,8 @@ class EnergyMeter:
         self._counters: dict[str, Counter] = {}
         self._measured: dict[str, float] = {}
         self._estimated: dict[str, float] = {}
+        self._opened: dict[str, float] = {}
+        self._metered: dict[str, float] = {}
         self._missing: list[str] = []
         self._began = self._ended = 0.0
         self._over = threading.Event()
@@ -176,6 +197,7 @@ class EnergyMeter:
                 dict(self._measured),
                 dict(self._estimated),
                 tuple(self._missing),
+                dict(self._metered),
             )
 
     def _work(self) -> None:
@@ -186,6 +208,7 @@ class EnergyMeter:
                     self._missing.append(kind)
                 else:
                     self._counters[kind] = counter
+                    self._opened[kind] = time.perf_counter()
         while not self._over.wait(self._interval):
             self._read()
         self._read()
@@ -202,6 +225,7 @@ class EnergyMeter:
                     continue
                 for name, joules in drawn.items():
                     kept[name] = kept.get(name, 0.0) + joules
+                    self._metered[name] = time.perf_counter() - self._opened[kind]
 
 
 def _openers(gpus: tuple[int, ...]) -> dict[str, Sequence[Callable[[], Counter]]]:

@@ -201,6 +201,7 @@ def test_a_counter_that_fails_is_left_out_and_said_to_be_missing():
     energy = counting.read()
     assert energy.measured == {"gpu 0": 1.0, "cpu here": 5.0}
     assert energy.missing == ("gpu",)
+    assert energy.seconds_of("gpu 0") < energy.seconds_of("cpu here") <= energy.seconds
     assert energy.facts(clips=0)["energy/method"] == "partly measured, without gpu"
 
 
@@ -256,11 +257,11 @@ def test_facts_of_a_run_by_hand():
 
 
 def test_devices_that_several_processes_read_count_once():
-    first = Energy(10, measured={"gpu a": 5.0, "cpu here": 100.0}, estimated={"cpu there 1": 2.0})
-    second = Energy(11, measured={"gpu b": 6.0, "cpu here": 101.0}, estimated={"cpu there 2": 3.0})
+    first = Energy(10, measured={"gpu a": 5.0, "cpu here": 100.0}, estimated={"cpu there busy": 2.0})
+    second = Energy(11, measured={"gpu b": 6.0, "cpu here": 101.0}, estimated={"cpu there busy": 3.0})
     both = together([first, second])
     assert both.measured == {"gpu a": 5.0, "gpu b": 6.0, "cpu here": 101.0}
-    assert both.estimated == {"cpu there 1": 2.0, "cpu there 2": 3.0}
+    assert both.estimated == {"cpu there busy": 5.0}  # each process estimates itself alone
     assert both.seconds == 11
 
 
@@ -268,10 +269,37 @@ def test_attempts_of_a_resumed_run_are_added_up(tmp_path):
     log = EnergyLog(tmp_path)
     assert log.total() == Energy(0)
     log.add(Energy(10, measured={"gpu a": 5.0}, missing=("cpu",)))
-    log.add(Energy(20, measured={"gpu a": 7.0}, estimated={"cpu here 2": 1.0}))
+    log.add(Energy(20, measured={"gpu a": 7.0}, estimated={"cpu here busy": 1.0}, metered={"cpu here busy": 19.0}))
     with log.path.open("a") as file:
         file.write('[]\n{"seconds": 3}\n{"seconds": 1, "mea')  # written by nobody, and by a process that was killed
-    assert log.total() == Energy(30, {"gpu a": 12.0}, {"cpu here 2": 1.0}, ("cpu",))
+    metered = {"gpu a": 30.0, "cpu here busy": 19.0}
+    assert log.total() == Energy(30, {"gpu a": 12.0}, {"cpu here busy": 1.0}, ("cpu",), metered)
+
+
+def test_attempts_on_the_same_processors_are_one_device_with_its_own_watts(tmp_path):
+    """As a resumed run of two processes: 4 W, 2 W of each, in both attempts."""
+    for rank in (0, 1):
+        for seconds in (10, 30):
+            spin = (
+                "import sys; from pathlib import Path; from zoo.energy.counters import BusyTime;"
+                "from zoo.energy.log import EnergyLog; from zoo.energy.meter import Energy;"
+                "(name,) = BusyTime().read(); folder, rank, seconds = Path(sys.argv[1]), *map(int, sys.argv[2:]);"
+                "EnergyLog(folder, rank).add(Energy(seconds, estimated={name: 2.0 * seconds}))"
+            )
+            subprocess.run([sys.executable, "-c", spin, tmp_path, str(rank), str(seconds)], check=True)
+    energy = together([EnergyLog(tmp_path, rank).total() for rank in (0, 1)])
+    assert [(row[0], row[2]) for row in energy_table(energy).rows] == [("cpu 1", pytest.approx(4.0))]
+
+
+def test_a_device_of_one_attempt_has_the_seconds_of_that_attempt(tmp_path):
+    log = EnergyLog(tmp_path)
+    log.add(Energy(10, measured={"gpu a": 1000.0}))
+    log.add(Energy(40, measured={"gpu b": 8000.0, "cpu here": 400.0}, estimated={"cpu here busy": 80.0}))
+    rows = [(name, watts, how) for name, _, watts, how in energy_table(log.total()).rows]
+    assert rows == [
+        ("gpu 1", 100.0, "measured"), ("gpu 2", 200.0, "measured"),
+        ("cpu 1", 10.0, "measured"), ("cpu 1", 2.0, "estimated"),
+    ]  # fmt: skip
 
 
 def test_the_report_names_every_device_and_what_is_not_known():
