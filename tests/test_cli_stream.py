@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,15 @@ def test_answers_are_json_lines_and_the_summary_goes_to_standard_error(folder: P
     assert "windows of 4 frames over 0.28 s, 32x32, every 25 frames (1.00 s)" in said.stderr
     assert "4 windows in" in said.stderr
     assert "0 dropped" in said.stderr
+
+
+def test_a_fallback_is_called_what_it_was_given_as(folder: Path) -> None:
+    """It may be of the same architecture as the model."""
+    shutil.copytree(folder / "model", folder / "again")
+    words = ["./model", "film.mp4", "--fast", "--stride", "1", "--budget", "0.1", "--fallback", "./again"]
+    said = run_zoo("stream", *words, cwd=folder)
+    assert "; now the fallback ./again instead of ./model" in said.stderr
+    assert " of 0.1 ms; now" in said.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -87,7 +97,8 @@ def test_it_ends_quietly_when_nobody_reads_on(folder: Path) -> None:
         (["./model", "film.mp4", "--budget", "0"], "Invalid value for '--budget'"),
         (["./model", "film.mp4", "--stride", "0"], "Invalid value for '--stride'"),
         (["./model", "film.mp4", "--fallback", "./model"], "--fallback is for when"),
-        (["./model", "film.mp4", "--budget", "100", "--fallback", "./other"], "has other labels than"),
+        (["./model", "film.mp4", "--budget", "100", "--fallback", "./other"], "./other has other labels than ./model"),
+        (["./model", "film.mp4", "--window", "2"], "basic/cnn3d does not spread its frames over one"),
     ],
 )
 def test_mistakes_are_said_in_words(

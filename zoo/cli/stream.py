@@ -83,34 +83,32 @@ def stream(
 
     import torch
 
-    from zoo.model import load
     from zoo.runner.device import choose_device
     from zoo.runner.signals import StopSignals
-    from zoo.streaming.live import check_places
     from zoo.streaming.live import stream as start
 
     if fallback is not None and budget is None:
         raise click.UsageError("--fallback is for when answers are later than --budget says")
-    check_places(source, out)  # before a model is fetched
     where = str(choose_device(device))
     if threads is not None or "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(threads or max(1, torch.get_num_threads() - 1))
     with StopSignals() as stop:
         live = start(
-            load(model, device=where),
+            model,
             source,
             stride=stride,
             window=window,
             drop=drop or ("oldest" if realtime else "none"),
             queue=queue,
             budget=budget,
-            fallback=None if fallback is None else load(fallback, device=where),
+            fallback=fallback,
             real_time=realtime,
             seconds=seconds,
             out=out,
             show=show,
             timeout=timeout,
             reconnect=reconnect,
+            device=where,
             say=lambda text: click.echo(text, err=True),
             stopped=lambda: stop.received is not None,
         )

@@ -96,7 +96,7 @@ class Budget:
             self._step(-1, f"room: {self._measured(p95)}")
 
     def _measured(self, p95: float) -> str:
-        return f"p95 {p95:.0f} ms of {self.limit_ms:.0f} ms"
+        return f"p95 {_milliseconds(p95)} of {_milliseconds(self.limit_ms)}"
 
     def _step(self, by: int, why: str) -> None:
         self.at += by
@@ -104,3 +104,13 @@ class Budget:
         self._latencies.clear()
         self._since = 0
         self._say(f"{why}; now {self.rung.words}")
+
+
+def _milliseconds(value: float) -> str:
+    """Whole ones, where they tell enough.
+
+    Example:
+        >>> _milliseconds(140.4), _milliseconds(3.14), _milliseconds(0.1)
+        ('140 ms', '3.1 ms', '0.1 ms')
+    """
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.2g} ms"

@@ -24,14 +24,15 @@ SMALLEST = 64
 """Pixels below which no side is made."""
 
 
-def ladder(predictor: Predictor, fallback: ZooModel | None) -> list[Rung]:
+def ladder(predictor: Predictor, fallback: ZooModel | None, names: tuple[str, str]) -> list[Rung]:
     """The rungs that a model offers; every one of them was tried.
 
     Args:
         predictor: of the model as it is.
         fallback: a smaller model that means the same by its answers.
+        names: what the user calls the two.
     """
-    name = predictor.model.name
+    name, fallback_name = names
     rungs = [Rung(predictor, 1, f"{name} as often and as large as asked for")]
     rungs += [Rung(predictor, factor, f"windows slide {factor} times as far") for factor in FACTORS]
     for clip in _smaller(predictor.clip):
@@ -47,7 +48,7 @@ def ladder(predictor: Predictor, fallback: ZooModel | None) -> list[Rung]:
         other = Predictor(fallback, fallback.clip)
         other.warm_up()
         other.check_reader()
-        rungs.append(Rung(other, FACTORS[-1], f"{fallback.name} instead of {name}"))
+        rungs.append(Rung(other, FACTORS[-1], f"the fallback {fallback_name} instead of {name}"))
     return rungs
 
 

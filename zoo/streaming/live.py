@@ -201,6 +201,7 @@ def stream(
     reconnect: int = 5,
     back_off: float = 0.5,
     reuse: bool = True,
+    device: str | torch.device = "cpu",
     say: Say = lambda text: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> LiveStream:
@@ -231,6 +232,7 @@ def stream(
         reconnect: how often in a row to try to reach a lost source again; a file cannot be lost.
         back_off: seconds before the first of these tries; each waits twice as long as the one before, at most 30 s.
         reuse: let networks that can (`zoo_registry.protocols.StreamingNetwork`) look at each frame once.
+        device: where models that are loaded here go.
         say: told what a person should know: that a source was lost, or that windows slide further.
         stopped: asked 25 times a second whether to stop.
 
@@ -239,7 +241,8 @@ def stream(
 
     Raises:
         DataError, UndecodableMedia: a source that is not there, does not answer or holds no film.
-        ParameterError: a number that makes no sense, or a fallback with other labels.
+        ParameterError: a number that makes no sense, a `window` for a model whose clips have a length of their own, or
+            a fallback with other labels.
         ArtefactError: a model whose task does not read answers to clips.
         RunError: a film that cannot be written, or a window that cannot be shown.
 
@@ -255,14 +258,16 @@ def stream(
     if fallback is not None and budget is None:
         raise ParameterError("a fallback without a budget would never be used", hint="say budget too, in milliseconds")
     place, film = check_places(source, out)
-    loaded, other = _loaded(model), None if fallback is None else _loaded(fallback)
-    predictor = _predictor(loaded, other, reuse)
+    loaded, other = _loaded(model, device), None if fallback is None else _loaded(fallback, device)
+    names = _called(model), "" if fallback is None else _called(fallback)
+    predictor = _predictor(loaded, other, names, reuse)
+    _check_window(window, predictor)
     predictor.warm_up()
     predictor.check_reader()
-    rungs = Budget(budget, ladder(predictor, other), say) if budget is not None else None
+    rungs = Budget(budget, ladder(predictor, other, names), say) if budget is not None else None
     wanted = Wanted(predictor.clip, stride, window=window)
     windows = WindowQueue(queue, drop)
-    screen = Screen(f"{loaded.name}: {place.name}") if show else None
+    screen = Screen(f"{names[0]}: {place.name}") if show else None
     sinks: list[Sink] = [screen] if screen is not None else []
     if film is not None:
         sinks.append(FilmWriter(film, 25))
@@ -342,16 +347,36 @@ def _least(value: float | None, bound: float) -> bool:
     return value is None or value >= bound  # False for NaN
 
 
-def _loaded(model: ZooModel | str | os.PathLike[str]) -> ZooModel:
+def _check_window(window: float | None, predictor: Predictor) -> None:
+    """See that the length of a window is only said where it makes a difference.
+
+    Raises:
+        ParameterError: the model's clips have a length of their own.
+    """
+    clip = predictor.clip
+    if window is not None and clip.sampling == "dense":
+        raise ParameterError(
+            f"a window of {window:g} s cannot be had: {predictor.model.name} does not spread its frames over one, "
+            f"its clips are {clip.frames} frames with a stride of {clip.stride}",
+            hint="leave window out; stride says how far windows slide",
+        )
+
+
+def _called(model: ZooModel | str | os.PathLike[str]) -> str:
+    """What the user calls a model."""
+    return model.name if isinstance(model, torch.nn.Module) else os.fspath(model)
+
+
+def _loaded(model: ZooModel | str | os.PathLike[str], device: str | torch.device) -> ZooModel:
     if isinstance(model, torch.nn.Module):
         return model
     from zoo.model import load
 
-    return load(model)
+    return load(model, device=device)
 
 
-def _predictor(model: ZooModel, fallback: ZooModel | None, reuse: bool) -> Predictor:
-    """What answers at first.
+def _predictor(model: ZooModel, fallback: ZooModel | None, names: tuple[str, str], reuse: bool) -> Predictor:
+    """What answers at first; `names` are what the user calls the two.
 
     Raises:
         DataError: the model, or the fallback, takes no clip.
@@ -367,7 +392,7 @@ def _predictor(model: ZooModel, fallback: ZooModel | None, reuse: bool) -> Predi
         _ = each.reader
     if fallback is not None and not same_answers(model, fallback):
         raise ParameterError(
-            f"the fallback {fallback.name} has other labels than {model.name}",
+            f"the fallback {names[1]} has other labels than {names[0]}",
             hint="both models need the same labels in the same order, and the same task",
         )
     assert model.clip is not None

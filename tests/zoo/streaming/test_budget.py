@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from zoo.streaming.budget import FEWEST, LONGEST_PATIENCE, PATIENCE, SETTLING, Budget, Rung
 
 NOBODY: Any = None
@@ -23,6 +25,16 @@ def test_one_late_answer_changes_nothing() -> None:
     budget = budget_of()
     note(budget, *[50] * 30, 500, *[50] * 30)
     assert budget.at == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "late", "words"),
+    [(0.1, 3.2, "p95 3.2 ms of 0.1 ms"), (0.1, 0.34, "p95 0.34 ms of 0.1 ms"), (400, 611.7, "p95 612 ms of 400 ms")],
+)
+def test_small_budgets_are_said_as_they_are(limit: float, late: float, words: str) -> None:
+    said: list[str] = []
+    note(Budget(limit, [Rung(NOBODY, 2**at, "slower") for at in range(2)], said.append), *[late] * 10)
+    assert said == [f"late: {words}; now slower"]
 
 
 def test_many_late_answers_are_a_step_down() -> None:

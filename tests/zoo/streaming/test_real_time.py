@@ -122,7 +122,7 @@ class TestBudget:
         assert steps[:3] == [
             "windows slide 2 times as far",
             "windows slide 4 times as far",
-            "tests/watcher instead of tests/watcher",
+            "the fallback tests/watcher instead of tests/watcher",
         ]
         assert fallback.seen
 
