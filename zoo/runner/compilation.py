@@ -42,7 +42,8 @@ def compiled(network: Module, slot: CompileSlot | None) -> Iterator[None]:
         staged: Any = network
         staged.forward_features = torch.compile(staged.forward_features, mode=mode)
     try:
-        yield
+        with _room_for(len(regions)):
+            yield
     except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
         said = " ".join(str(error).split())
         raise RunError(f"torch.compile failed: {said[:300]}", hint="write run.compile: false") from error
@@ -51,6 +52,22 @@ def compiled(network: Module, slot: CompileSlot | None) -> Iterator[None]:
             region._compiled_call_impl = None  # what Module.compile set
         if features:
             del network.forward_features  # the class has it
+
+
+@contextmanager
+def _room_for(regions: int) -> Iterator[None]:
+    """Within it torch remembers as many variants of each region as it otherwise does of one.
+
+    It counts them by the code that it compiles, which is the same for layers of one class: from the ninth layer on it
+    would give up and run them as they were built. Equal layers would not profit from caches of their own.
+    """
+    import torch
+
+    config: Any = torch._dynamo.config
+    limit = config.recompile_limit * regions
+    most = max(config.accumulated_recompile_limit, limit)
+    with config.patch(recompile_limit=limit, accumulated_recompile_limit=most):
+        yield
 
 
 def _regions(network: Module, slot: CompileSlot) -> list[Module]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
 
 from tests.zoo.runner.in_memory import BrightOrDark, recipe, train
 from zoo.build import build
@@ -32,6 +33,21 @@ def test_equal_layers_are_compiled_one_by_one(regions, equal, expected):
     with compiled(network, CompileSlot(regions=regions)):
         assert compiled_parts(network) == expected
     assert compiled_parts(network) == []
+
+
+def test_many_unequal_layers_are_all_compiled_and_equal_ones_once():
+    """More than the eight variants of one function that torch keeps at most."""
+    unequal = [nn.Linear(width, width + 1) for width in range(2, 12)]
+    network = nn.Sequential(*unequal, *(nn.Linear(12, 12) for _ in range(3)))
+    inputs, limit = torch.randn(2, 2), torch._dynamo.config.recompile_limit
+    torch._dynamo.reset()
+    counters.clear()
+    with compiled(network, CompileSlot(regions="layers")), torch.no_grad():
+        for _ in range(2):
+            network(inputs)
+    assert not counters["unimplemented"]
+    assert counters["stats"]["unique_graphs"] == len(unequal) + 1
+    assert torch._dynamo.config.recompile_limit == limit
 
 
 def test_features_of_a_staged_network_are_compiled_too():
