@@ -71,7 +71,8 @@ def name_faults(name: str, at: At) -> list[Fault]:
     what, known = closed_set(at) or ("", {})
     if not what or name in known:
         return []
-    near = nearest(name.lower(), known)
+    usual = [each for each, string in known.items() if string.startswith("torch.")]
+    near = list(dict.fromkeys([*nearest(name.lower(), usual), *nearest(name.lower(), known)]))[:3]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there is {', '.join(known)}"
     return [Fault((*at, "name"), f"no {what} is called {name!r}", hint)]
 

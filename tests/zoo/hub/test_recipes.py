@@ -68,7 +68,8 @@ def test_a_pushed_run_is_repeated_from_its_repository_under_its_lock(place: Path
     uri = zoo("push", "first", "--to", "me/model", "--licence", "mit", cwd=place).stdout.strip()
     zoo("run", uri, "--locked", "--out", "again", cwd=place)
     rows = [json.loads(line) for line in zoo("diff", "first", "again", "--json", cwd=place).stdout.splitlines()]
-    assert {row["name"] for row in rows if row["section"] == "reached"} <= {"recipe", "seconds"}
+    reached = {row["name"] for row in rows if row["section"] == "reached"}
+    assert {name for name in reached if not name.startswith("energy/")} <= {"recipe", "seconds"}
     said = zoo("run", uri, "--locked", "--set", "data.train.params.films=9", cwd=place, code=2).stderr
     assert "data.train was" in said
 
