@@ -92,6 +92,8 @@ def read_run(path: Path) -> RunRecord:
     folder, notes = RunFolder(path), list[str]()
     data, history, summary = _recipe(folder, notes), _history(folder, notes), _summary(folder, notes)
     training = trainer(path)
+    if not training:
+        _note_lost_rows(folder, summary, notes)
     wanted = _number(_at(data, "run", "epochs"))
     return RunRecord(
         path,
@@ -160,6 +162,18 @@ def _history(folder: RunFolder, notes: list[str]) -> list[Mapping[str, Any]]:
     if len(whole) < len(rows):
         notes.append(f"{len(rows) - len(whole)} lines of {folder.metrics.name} are no rows")
     return whole
+
+
+def _note_lost_rows(folder: RunFolder, summary: Mapping[str, Any], notes: list[str]) -> None:
+    """Of a run that is under way the last line may be half-written, and the first one yet to come."""
+    try:
+        line = folder.damaged_from()
+    except (OSError, ValueError, RecursionError):  # noted where they were read
+        return
+    if line is not None:
+        notes.append(f"{folder.metrics.name} is damaged from line {line} on")
+    if folder.summary.exists() and summary.get("epochs") != 0 and not folder.metrics.exists():
+        notes.append(f"{folder.metrics.name} is missing")
 
 
 def _first_line(error: BaseException) -> str:

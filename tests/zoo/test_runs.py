@@ -100,7 +100,7 @@ def test_runs_are_found_at_any_depth_and_the_newest_comes_first(tmp_path):
         ("recipe.resolved.yaml", b"\xff\xfe\x00", "damaged", "recipe.resolved.yaml cannot be read"),
         ("recipe.resolved.yaml", b"{model: 3, run: [x]}", "finished", ""),
         ("summary.json", b'{"epochs": ', "stopped", "summary.json cannot be read"),
-        ("summary.json", b"[]", "stopped", ""),
+        ("summary.json", b'[{"epochs": 3}]', "stopped", "summary.json cannot be read: it holds no JSON object"),
         ("summary.json", b'{"epochs": "three", "val/accuracy": null, "seconds": true}', "finished", ""),
         ("metrics.jsonl", b"\xff\xff\n", "finished", "metrics.jsonl cannot be read"),
         (
@@ -109,7 +109,13 @@ def test_runs_are_found_at_any_depth_and_the_newest_comes_first(tmp_path):
             "finished",
             "1 lines of metrics.jsonl are no",
         ),
-        ("metrics.jsonl", b'{"step": 1, "epoch": 1, "split": "train", "loss": 2.0}\n{"step": 2, "ep', "finished", ""),
+        (
+            "metrics.jsonl",
+            b'{"step": 1, "epoch": 1, "split": "train", "loss": 2.0}\n{"step": 2, "ep',
+            "finished",
+            "metrics.jsonl is damaged from line 2 on",
+        ),
+        ("metrics.jsonl", b'{"ste\n{"step": 2}\n', "finished", "metrics.jsonl is damaged from line 1 on"),
     ],
 )
 def test_what_is_broken_is_said_in_a_word(tmp_path, file, content, status, note):
@@ -122,6 +128,23 @@ def test_what_is_broken_is_said_in_a_word(tmp_path, file, content, status, note)
     for options in ([], ["--json"]):
         done = CliRunner().invoke(command, [str(tmp_path), *options], catch_exceptions=False)
         assert done.exit_code == 0
+
+
+def test_rows_that_a_finished_run_has_lost_are_said_to_be_missing(tmp_path):
+    folder = make(tmp_path / "a", summary=DONE)
+    folder.metrics.unlink()
+    assert read_run(folder.path).notes == ("metrics.jsonl is missing",)
+    folder.summary.write_text(json.dumps({**DONE, "epochs": 0}))  # such a run has no rows
+    assert read_run(folder.path).notes == ()
+
+
+def test_a_run_under_way_may_be_writing_a_line(tmp_path):
+    folder = make(tmp_path / "a")
+    with folder.metrics.open("a") as file:
+        file.write('{"step": 7, "ep')
+    with training_lock(folder.path):
+        assert read_run(folder.path).notes == ()
+    assert read_run(folder.path).notes == ("metrics.jsonl is damaged from line 9 on",)
 
 
 def test_a_page_of_broken_runs_is_written_all_the_same(tmp_path):

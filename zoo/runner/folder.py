@@ -161,9 +161,11 @@ class RunFolder:
         """
         try:
             found = json.loads(self.summary.read_text("utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("it holds no JSON object")
         except (ValueError, OSError) as error:
             raise RunError(f"{self.summary} cannot be read: {error}", hint="zoo run --resume writes it anew") from error
-        return found if isinstance(found, dict) else {}
+        return found
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row to `metrics.jsonl`; `time` is filled in.
@@ -186,6 +188,12 @@ class RunFolder:
     def history(self) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl`; a last line that a killed run left half-written is left out."""
         return list(self._rows())
+
+    def damaged_from(self) -> int | None:
+        """Number of the first line of `metrics.jsonl` that cannot be read; `history` ends before it."""
+        lines = self.metrics.read_text("utf-8").splitlines() if self.metrics.exists() else []
+        read = len(self.history())
+        return read + 1 if read < len(lines) else None
 
     def metrics_bytes(self) -> int:
         """How long `metrics.jsonl` is now; a checkpoint keeps it."""
