@@ -17,6 +17,9 @@ from zoo_registry.protocols import StagedNetwork
 FROM_EQUAL_LAYERS = 4
 """So many equal layers are compiled faster one by one: the second of them is taken from torch's cache."""
 
+_SO_FAR: list[int] = []
+"""Regions of every network that this process compiled."""
+
 
 @contextmanager
 def compiled(network: Module, slot: CompileSlot | None) -> Iterator[None]:
@@ -59,12 +62,14 @@ def _room_for(regions: int) -> Iterator[None]:
     """Within it torch remembers as many variants of each region as it otherwise does of one.
 
     It counts them by the code that it compiles, which is the same for layers of one class: from the ninth layer on it
-    would give up and run them as they were built. Equal layers would not profit from caches of their own.
+    would give up and run them as they were built. What networks before left in this process counts too. With caches of
+    their own equal layers would be compiled each.
     """
     import torch
 
     config: Any = torch._dynamo.config
-    limit = config.recompile_limit * regions
+    _SO_FAR.append(regions)
+    limit = config.recompile_limit * sum(_SO_FAR)
     most = max(config.accumulated_recompile_limit, limit)
     with config.patch(recompile_limit=limit, accumulated_recompile_limit=most):
         yield
