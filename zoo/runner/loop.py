@@ -190,7 +190,8 @@ def _epoch(training: Training, train: Loader, prepare: Preparation) -> None:
             training.step_end(len(window), sum(map(len, window)), bar)
             if training.out_of_time:
                 return
-    training.epoch_end()
+    with training.unprofiled:
+        training.epoch_end()
 
 
 def together(steps: Iterator[list[Batch]], processes: Processes) -> Iterator[list[Batch]]:

@@ -239,6 +239,11 @@ class Training:
         raise self.processes.everywhere(error)
 
     @property
+    def unprofiled(self) -> AbstractContextManager[None]:
+        """Within it a profile records nothing: it is of steps."""
+        return nullcontext() if self.profile is None else self.profile.apart()
+
+    @property
     def goes_on(self) -> bool:
         """Whether there is an epoch to train."""
         return self.at.epoch < self.epochs and not self.monitor.should_stop and not self.out_of_time
@@ -248,6 +253,7 @@ class Training:
         if self.ends is None or not self.processes.any(time.perf_counter() >= self.ends):
             return
         self.log()
+        self.refresh()
         self.keep(checkpoint_name(self.at.step))
         self.out_of_time = True
         self.progress.say(f"time is up after step {self.at.step} (run.max_time); zoo run --resume would go on")
@@ -280,7 +286,7 @@ class Training:
         """Write a checkpoint of the present state, unless it is written already."""
         if self.saved is not None:
             return
-        with self.snapshot.learning():
+        with self.unprofiled, self.snapshot.learning():
             tensors, record = self.snapshot.take()  # all processes together: losses are read
             record |= {"metrics_bytes": self.folder.metrics_bytes(), "best": self.best}
             record |= {"skipped": self.setbacks.skipped}

@@ -32,6 +32,7 @@ def test_a_profile_is_a_trace_and_a_table(tmp_path, epochs):
     events = json.loads((tmp_path / "profile/trace.json").read_text())["traceEvents"]
     named = [event["name"] for event in events if event.get("cat") == "cpu_op"]
     assert named.count("aten::convolution_backward") == steps
+    assert named.count("aten::conv3d") == steps  # validation is no step
 
 
 def test_a_profiled_run_learns_the_same(tmp_path):
