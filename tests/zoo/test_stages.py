@@ -158,12 +158,12 @@ def test_a_run_that_goes_on_by_its_recipe_keeps_what_auto_chose(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_after_training_is_said_and_ends_the_run(
+def test_a_signal_outside_of_training_is_said_and_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
 ) -> None:
     monkeypatch.setattr("zoo.runner.stages._Stages._report", lambda self: os.kill(os.getpid(), number))
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted, match=f"stopped by {number.name} after training") as caught:
+    with pytest.raises(Interrupted, match=f"stopped by {number.name} outside of training") as caught:
         run(tmp_path / "run")
     assert caught.value.exit_code == code
     assert signal.getsignal(signal.SIGTERM) is before

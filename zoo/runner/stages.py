@@ -213,7 +213,7 @@ class _Stages:
         except KeyboardInterrupt as error:
             number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
             hint = f"zoo run --resume {self.folder.path} goes on"
-            raise self.processes.everywhere(interrupted(number, "after training", hint)) from None
+            raise self.processes.everywhere(interrupted(number, "outside of training", hint)) from None
         except RuntimeError as error:
             if self.processes.count == 1 or not lost_connection(error):
                 raise
