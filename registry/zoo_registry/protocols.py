@@ -36,6 +36,9 @@ PROVIDED: Mapping[str, str] = {
     "seed": "the run's seed",
     "cache": "a folder that outlives the run, for what is costly to make again",
     "base": "the folder that relative paths of the recipe start from (sources)",
+    "calibration": "`(batches) -> Iterator[tuple[Tensor, ...]]`: model inputs from training data on the CPU; None "
+    "without such data (exporters)",
+    "metadata": "JSON-able mapping that describes the model, to be kept in the file (exporters)",
 }
 """The parameters that a run can provide. A builder asks by the parameter's name; None-able ones may be absent."""
 
@@ -541,17 +544,77 @@ class CompressionContext(Protocol):
     Attributes:
         device: where the model is.
         example: inputs of one preprocessed batch, in the order the model takes them.
+        original: the model before the first strategy, in eval mode; it is not changed.
+        monitor: the metric that decides what is best, and its direction.
     """
 
     device: torch.device
     example: tuple[Tensor, ...]
+    original: Module
+    monitor: tuple[str, Literal["max", "min"]]
 
     def calibration(self, batches: int) -> Iterator[tuple[Tensor, ...]]:
-        """Model inputs from training data, preprocessed as for evaluation."""
+        """Model inputs from training data, preprocessed as for evaluation; the same ones at every call.
+
+        Raises:
+            RunError: the recipe has no training data.
+        """
+        ...
+
+    def losses(self, model: Module, batches: int) -> Iterator[Tensor]:
+        """The task's loss of a model on training batches, a scalar each, to be backpropagated by the caller.
+
+        Raises:
+            RunError: the recipe has no training data, or the task has several objectives.
+        """
         ...
 
     def evaluate(self, model: Module) -> Mapping[str, float]:
         """The task's metrics on the validation split."""
+        ...
+
+    def score(self, model: Module) -> float:
+        """The monitored metric on the validation split, such that more is better: negated where the least is best.
+
+        Raises:
+            RunError: the recipe has no validation data.
+        """
+        ...
+
+    def gmacs(self, model: Module) -> float:
+        """Billions of multiply-adds of one forward pass over one sample of `example`."""
+        ...
+
+    def latency_ms(self, model: Module) -> float:
+        """Median time of one sample on the device, in milliseconds."""
+        ...
+
+    def train(
+        self,
+        model: Module,
+        *,
+        epochs: int,
+        lr: float,
+        batches: int | None = None,
+        loss: Callable[[Batch, Callable[[], Tensor]], Tensor] | None = None,
+        after_step: Callable[[], None] | None = None,
+    ) -> None:
+        """Train a model further, in place, as the recipe trains: task, data, augmentation, optimiser and precision.
+
+        With validation data it is left as it was best. In eval mode afterwards.
+
+        Args:
+            model: any module that takes and returns what the model of the recipe does.
+            epochs: passes over the training data.
+            lr: learning rate at the start; a cosine takes it to zero.
+            batches: of an epoch; None for all.
+            loss: `(batch, task_loss) -> scalar`, what to minimise for a preprocessed batch; `task_loss()` computes the
+                task's own loss. None for that alone.
+            after_step: called after every step of the optimiser, such as to set pruned weights back to zero.
+
+        Raises:
+            RunError: the recipe has no training data or loss, or the task has several objectives.
+        """
         ...
 
 

@@ -381,6 +381,35 @@ class PublishSlot(Slot):
     """Set on the commit after everything arrived."""
 
 
+class CompressSlot(Component):
+    """A compression strategy, and what it may cost."""
+
+    max_drop: Annotated[float, Field(ge=0)] | None = None
+    """How much worse than the original's the task's monitored metric may be after it, in the metric's own unit. Where
+    it is more the run ends there with the last model that was good enough; none: whatever it costs."""
+
+
+NamedCompress = Annotated[CompressSlot, BeforeValidator(_by_name, json_schema_input_type=str | CompressSlot)]
+Compressions = Annotated[
+    list[NamedCompress],
+    BeforeValidator(_listed, json_schema_input_type=str | CompressSlot | list[str | CompressSlot]),
+]
+
+
+class ExportSlot(Component):
+    """A file format, and whether preparing pixels is part of the file."""
+
+    preprocess: bool = False
+    """Whether the file takes uint8 frames of any size, and resizes, crops and normalises them itself."""
+
+
+NamedExport = Annotated[ExportSlot, BeforeValidator(_by_name, json_schema_input_type=str | ExportSlot)]
+Exports = Annotated[
+    list[NamedExport],
+    BeforeValidator(_listed, json_schema_input_type=str | ExportSlot | list[str | ExportSlot]),
+]
+
+
 class RecipeSchema(Slot):
     """A whole pipeline: what is trained on what, and what becomes of it. Each stage runs only if its slot is filled."""
 
@@ -402,9 +431,9 @@ class RecipeSchema(Slot):
     """The optimiser; without it nothing is trained."""
     run: RunSlot = RunSlot()
     """How long, on what, and how exactly."""
-    compress: Components = []
+    compress: Compressions = []
     """Compression strategies, in order, each measured before and after."""
-    export: Components = []
+    export: Exports = []
     """File formats to write, each reloaded and compared."""
     publish: PublishSlot | None = None
     """Where the result goes."""
