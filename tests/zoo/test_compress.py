@@ -11,8 +11,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from zoo.compress import Context, Measurement, compress, measure_latency, restore_structure, table
+from zoo.compress import (
+    Compressed,
+    Context,
+    Measurement,
+    Planned,
+    compress,
+    measure_latency,
+    restore_structure,
+    table,
+    trade_offs,
+)
+from zoo.compress.peak_memory import peak_memory
 from zoo.export import compare
+from zoo.export.comparison import cosine
 from zoo_registry import Compression
 from zoo_registry.catalog import Listed, catalog
 from zoo_registry.errors import ArtefactError, ParameterError, PluginError, RunError
@@ -55,6 +67,8 @@ class Films:
 class Classify:
     """As much of a task as compression uses."""
 
+    monitor = ("accuracy", "max")
+
     def predict(self, model, batch: Batch) -> Outputs:
         return {"logits_bk": model(*batch.inputs.values())}
 
@@ -75,10 +89,11 @@ def metrics(model: nn.Module) -> dict[str, float]:
 
 
 @pytest.fixture
-def context() -> Context:
+def context(model) -> Context:
     return Context(
         task=Classify(),
-        train=Films(4, seed=10),
+        original=model,
+        train_data=Films(4, seed=10),
         val=Films(2, seed=50),
         preprocess=preprocess,
         metrics=metrics,
@@ -101,6 +116,12 @@ def reload(tmp_path):
     return reload
 
 
+def last(model, strategies, context, **how) -> Compressed:
+    """What all strategies together made."""
+    *_, compressed = compress(model, [Planned(*each) for each in strategies], context, **how)
+    return compressed
+
+
 def strategy(name: str) -> Listed:
     return catalog().resolve("compression", name)
 
@@ -118,7 +139,7 @@ def test_every_stage_is_measured_on_its_own_file(model, context, reload):
     pytest.importorskip("pytorch_quantization", reason="the extra videozoo[quantization] is absent")
     strategies = [(strategy("prune_magnitude"), {"amount": 0.5}), (strategy("quantize_int8"), {"batches": 2})]
 
-    compressed = compress(model, strategies, context, reload=reload)
+    compressed = last(model, strategies, context, reload=reload)
 
     original, pruned, quantised = compressed.measurements
     assert [m.stage for m in compressed.measurements] == [
@@ -142,7 +163,7 @@ def test_every_stage_is_measured_on_its_own_file(model, context, reload):
 
 
 def test_bfloat16_halves_the_file(model, context, reload):
-    compressed = compress(model, [(strategy("cast_bf16"), {})], context, reload=reload)
+    compressed = last(model, [(strategy("cast_bf16"), {})], context, reload=reload)
 
     before, after = compressed.measurements
     assert 0.5 < after.bytes / before.bytes < 0.55
@@ -152,9 +173,7 @@ def test_bfloat16_halves_the_file(model, context, reload):
 def test_the_original_stays_as_it_is(model, context, reload):
     before = {key: value.clone() for key, value in model.state_dict().items()}
 
-    compress(
-        model, [(strategy("prune_magnitude"), {"amount": 0.9}), (strategy("cast_bf16"), {})], context, reload=reload
-    )
+    last(model, [(strategy("prune_magnitude"), {"amount": 0.9}), (strategy("cast_bf16"), {})], context, reload=reload)
 
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert not model._forward_hooks
@@ -165,7 +184,7 @@ def test_what_comes_out_is_rebuilt_from_structure_and_weights(model, context, re
     names = ["quantize_int8", "prune_magnitude", "cast_bf16"]
     strategies = [(strategy(name), {"amount": 0.3} if "prune" in name else {}) for name in names]
 
-    compressed = compress(model, strategies, context, reload=reload)
+    compressed = last(model, strategies, context, reload=reload)
 
     again, _ = reload(compressed.module, compressed.structure)
     example = clips(4, seed=99)
@@ -181,7 +200,7 @@ def test_measures_the_reloaded_model_and_not_the_one_in_memory(model, context, r
             nn.init.constant_(loaded[-1].bias[2:3], 1.0)  # always answers class 2, right for a quarter
         return loaded, size
 
-    compressed = compress(model, [(strategy("cast_bf16"), {})], context, reload=loses_the_weights)
+    compressed = last(model, [(strategy("cast_bf16"), {})], context, reload=loses_the_weights)
 
     assert compressed.measurements[1].metrics == {"accuracy": 0.25}
 
@@ -191,9 +210,7 @@ def test_a_wrong_parameter_is_found_before_anything_runs(model, context):
         raise AssertionError("nothing should have been saved")
 
     with pytest.raises(ParameterError, match="amount"):
-        compress(
-            model, [(strategy("cast_bf16"), {}), (strategy("prune_magnitude"), {"amount": 2})], context, reload=never
-        )
+        last(model, [(strategy("cast_bf16"), {}), (strategy("prune_magnitude"), {"amount": 2})], context, reload=never)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +227,7 @@ def test_a_failing_strategy_is_named_with_its_plugin(model, context, reload, tmp
     listed = plugin(tmp_path, monkeypatch, f"def apply(model, context):\n    {body}\n")
 
     with pytest.raises(PluginError, match=complaint):
-        compress(model, [(listed, {})], context, reload=reload)
+        last(model, [(listed, {})], context, reload=reload)
 
 
 class TestContext:
@@ -222,7 +239,7 @@ class TestContext:
         assert all(torch.equal(a[0], b[0]) for a, b in zip(first, second, strict=True))
 
     def test_calibration_without_training_data_is_an_error(self, context):
-        context.train = None
+        context.train_data = None
 
         with pytest.raises(RunError, match="needs data"):
             context.calibration(1)
@@ -315,22 +332,106 @@ def test_latency_stops_at_its_time_limit(model):
     assert measure_latency(model, [clips(1, seed=0)], runs=10_000, seconds=0).runs == 5
 
 
-def test_the_table_has_a_row_per_stage_and_leaves_out_metrics_of_classes():
+def test_the_table_has_a_row_per_stage_and_leaves_out_metrics_of_classes_and_what_nobody_measured():
     stages = [
-        Measurement("original", {"accuracy": 0.9, "f1/left": 0.8}, 1000, 10, 10, 2.0, 3.0, None),
-        Measurement("acme/shrink", {"accuracy": 0.8, "f1/left": 0.7}, 500, 10, 5, 1.0, 1.5, 0.95),
+        Measurement("original", {"accuracy": 0.9, "f1/left": 0.8}, 1000, 10, 10, 2.0, 3.0, None, gmacs=4.0),
+        Measurement("acme/shrink", {"accuracy": 0.8, "f1/left": 0.7}, 500, 10, 5, 1.0, 1.5, 0.95, gmacs=2.0, drop=0.1),
     ]
 
     rows = table(stages)
 
-    assert rows.columns == (
-        "stage",
-        "accuracy",
-        "agreement",
-        "file bytes",
-        "parameters",
-        "non-zero",
-        "p50 ms",
-        "p95 ms",
+    shown = dict(zip(rows.columns, rows.rows[1], strict=True))
+    assert shown["stage"] == "acme/shrink"
+    assert (shown["accuracy"], shown["drop"], shown["agreement"]) == (0.8, 0.1, 0.95)
+    assert (shown["file bytes"], shown["parameters"], shown["non-zero"], shown["gmacs"]) == (500, 10, 5, 2.0)
+    assert (shown["p50 ms"], shown["p95 ms"]) == (1.0, 1.5)
+    assert not {"f1/left", "cosine", "joules"} & set(rows.columns)
+
+
+def test_quality_is_drawn_against_latency_and_size():
+    stages = [
+        Measurement("original", {"accuracy": 0.9}, 2_000_000, 10, 10, 2.0, 3.0, None),
+        Measurement("acme/shrink", {"accuracy": 0.8}, 500_000, 10, 5, 1.0, 1.5, 0.95),
+    ]
+    latency, size = trade_offs(stages, ("accuracy", "max"))
+    assert latency.curves == {"original": [(2.0, 0.9)], "1. acme/shrink": [(1.0, 0.8)]}
+    assert size.curves == {"original": [(2.0, 0.9)], "1. acme/shrink": [(0.5, 0.8)]}
+    assert not latency.joined
+    assert trade_offs(stages, ("psnr", "max")) == []
+
+
+class TestBounds:
+    """A strategy that erases everything answers class 0 for all, right for a quarter of them."""
+
+    ERASE = ("prune_magnitude", {"amount": 0.999})
+
+    def stages(self, model, context, reload, *planned: Planned) -> list[Compressed]:
+        return list(compress(model, planned, context, reload=reload))
+
+    @pytest.fixture(autouse=True)
+    def a_model_that_is_right(self, context, model):
+        """The share of answers that are the original's own takes the place of the labels."""
+
+        def agreement(changed: nn.Module) -> dict[str, float]:
+            pairs = zip(context.outputs(model), context.outputs(changed), strict=True)
+            return {"accuracy": compare(pairs).agreement}
+
+        context.metrics = agreement
+
+    def test_a_stage_that_costs_too_much_ends_it_with_the_last_good_model(self, model, context, reload):
+        name, params = self.ERASE
+        cast, erase = Planned(strategy("cast_bf16"), {}, 0.2), Planned(strategy(name), params, 0.1)
+        _, good, bad = self.stages(model, context, reload, cast, erase, cast)
+        assert good.problem is None
+        assert [step["strategy"] for step in bad.structure] == ["compress/cast_bf16"]
+        assert bad.module is good.module
+        assert "cost more than its max_drop of 0.1: accuracy is" in bad.problem.message
+        assert [stage.stage for stage in bad.measurements] == ["original", "compress/cast_bf16", f"compress/{name}"]
+        assert bad.measurements[-1].drop > 0.1
+
+    def test_an_error_is_a_drop_that_grows(self, model, context, reload):
+        context.task.monitor = ("error", "min")
+        context.metrics = lambda changed: {"error": 0.0 if changed[0].weight.count_nonzero() > 100 else 5.0}
+        name, params = self.ERASE
+        *_, bad = self.stages(model, context, reload, Planned(strategy(name), params, 4.0))
+        assert bad.measurements[-1].drop == 5.0
+        assert "5 worse" in bad.problem.message
+
+    def test_a_metric_that_is_not_a_number_is_not_good_enough(self, model, context, reload):
+        seen = iter([0.9, math.nan])
+        context.metrics = lambda changed: {"accuracy": next(seen)}
+        *_, bad = self.stages(model, context, reload, Planned(strategy("cast_bf16"), {}, 0.5))
+        assert bad.problem is not None
+
+    def test_a_bound_needs_data_to_judge_by(self, model, context, reload):
+        context.val = None
+        with pytest.raises(RunError, match=r"max_drop of compress/cast_bf16 cannot be judged"):
+            self.stages(model, context, reload, Planned(strategy("cast_bf16"), {}, 0.5))
+
+
+def test_later_compression_adds_to_what_was_done_before(model, context, reload):
+    first = last(model, [(strategy("cast_bf16"), {})], context, reload=reload)
+    second = last(
+        first.module,
+        [(strategy("prune_magnitude"), {"amount": 0.5})],
+        context,
+        reload=reload,
+        structure=first.structure,
     )
-    assert rows.rows[1] == ("acme/shrink", 0.8, 0.95, 500, 10, 5, 1.0, 1.5)
+    assert [step["strategy"] for step in second.structure] == ["compress/cast_bf16", "compress/prune_magnitude"]
+    assert second.module[0].weight.dtype is torch.bfloat16
+
+
+def test_peak_memory_is_the_weights_and_the_largest_two_maps():
+    """Of a chain each layer's input is gone when the next one has answered."""
+    chain = nn.Sequential(*(nn.Conv3d(channels, 2 * channels, 1, bias=False) for channels in (2, 4, 8)))
+    weights, numbers = 2 * 4 + 4 * 8 + 8 * 16, 4 * 8 * 8
+    clip = torch.zeros(2, 2, 4, 8, 8)
+    assert peak_memory(chain, [clip]) == 4 * (weights + 2 * numbers + (8 + 16) * numbers)  # the clip is the caller's
+
+
+def test_the_cosine_of_the_same_answers_is_one(model, context):
+    outputs = context.outputs(model)
+    assert cosine(zip(outputs, outputs, strict=True)) == 1.0
+    turned = [{"logits_bk": -each["logits_bk"]} for each in outputs]
+    assert cosine(zip(outputs, turned, strict=True)) == -1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from zoo.compress.context import Context
 from zoo.compress.measure import Measurement, measure
 from zoo_registry.catalog import Listed
 from zoo_registry.entries import Compression
-from zoo_registry.errors import PluginError, ZooError
+from zoo_registry.errors import PluginError, Problem, RunError, ZooError
 
 ORIGINAL = "original"
 
@@ -28,28 +28,46 @@ Reload = Callable[[Module, Sequence[Step]], tuple[Module, int]]
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A strategy that a recipe names.
+
+    Attributes:
+        listed: entry of kind compression.
+        params: its parameters.
+        max_drop: how much worse than the original's the task's monitored metric may be after it; None for no bound.
+    """
+
+    listed: Listed
+    params: Mapping[str, Any]
+    max_drop: float | None = None
+
+
+@dataclass(frozen=True)
 class Compressed:
     """What compression made.
 
     Attributes:
-        module: the last stage, as it was loaded from its file; in eval mode, on the context's device.
+        module: the last good stage, as it was loaded from its file; in eval mode, on the context's device.
         structure: what to store with its weights, one step a strategy.
-        measurements: of the original, then after each strategy.
+        measurements: of the original, then after each strategy, the one that missed its bound included.
+        problem: what bound the last strategy has missed; None where it was good enough.
     """
 
     module: Module
     structure: tuple[dict[str, Any], ...]
     measurements: tuple[Measurement, ...]
+    problem: Problem | None = None
 
 
 def compress(
     module: Module,
-    strategies: Sequence[tuple[Listed, Mapping[str, Any]]],
+    strategies: Sequence[Planned],
     context: Context,
     *,
     reload: Reload,
+    structure: Sequence[Step] = (),
     progress: Callable[[str], None] | None = None,
-) -> Compressed:
+) -> Iterator[Compressed]:
     """Apply strategies one after another, each to the reloaded result of the one before.
 
     A copy is compressed; the original stays as it is. Every stage is saved and loaded again before it is measured,
@@ -57,35 +75,66 @@ def compress(
 
     Args:
         module: the model.
-        strategies: entries of kind compression and their parameters, in order.
+        strategies: what to apply, in order.
         context: data, device and metrics.
         reload: saves and loads; see `Reload`.
+        structure: what earlier compression has done to the model already.
         progress: told what is being done, a line at a time.
 
-    Returns:
-        The last module, the structure to save with it and a measurement per stage.
+    Yields:
+        What there is after the original was measured, and after each strategy. Nothing follows one with a problem: its
+        module and structure are those of the stage before.
 
     Raises:
         ParameterError: a parameter that a strategy does not admit.
         PluginError: a strategy failed, or left a record that is not JSON.
         ArtefactError: a strategy left a model that its `restore` cannot rebuild.
+        RunError: a bound without validation data to judge by.
     """
     say = progress or (lambda text: None)
-    applied = [(listed, build(listed, params)) for listed, params in strategies]  # complain before anything long
-    current, size = reload(copy.deepcopy(module).eval(), ())
+    applied = [(planned, build(planned.listed, planned.params)) for planned in strategies]  # complain before all else
+    _check_bounds(strategies, context)
+    done = [dict(step) for step in structure]
+    current, size = reload(copy.deepcopy(module).eval(), done)
     current = current.eval().to(context.device)
     reference = context.outputs(current)
     measurements = [measure(ORIGINAL, current, size, context)]
-    structure: list[dict[str, Any]] = []
-    for listed, apply in applied:
-        say(f"compress {listed.name}")
-        changed, record = _apply(listed, apply, current, context)
-        structure.append({"strategy": listed.name, "version": _version(listed), "record": record})
-        say(f"measure {listed.name}")
-        current, size = reload(changed.eval(), structure)
-        current = current.eval().to(context.device)
-        measurements.append(measure(listed.name, current, size, context, reference))
-    return Compressed(current, tuple(structure), tuple(measurements))
+    yield Compressed(current, tuple(done), tuple(measurements))
+    for planned, apply in applied:
+        name = planned.listed.name
+        say(f"compress {name}")
+        changed, record = _apply(planned.listed, apply, copy.deepcopy(current), context)
+        structure_now = [*done, {"strategy": name, "version": _version(planned.listed), "record": record}]
+        say(f"measure {name}")
+        reloaded, size = reload(changed.eval(), structure_now)
+        reloaded = reloaded.eval().to(context.device)
+        measurements.append(measure(name, reloaded, size, context, reference, measurements[0].metrics))
+        problem = _missed(planned, measurements[-1], context)
+        if problem is None:
+            current, done = reloaded, structure_now
+        yield Compressed(current, tuple(done), tuple(measurements), problem)
+        if problem is not None:
+            return
+
+
+def _check_bounds(strategies: Sequence[Planned], context: Context) -> None:
+    bounded = [planned.listed.name for planned in strategies if planned.max_drop is not None]
+    if bounded and context.val is None:
+        raise RunError(
+            f"max_drop of {', '.join(bounded)} cannot be judged without validation data", hint="fill data.val"
+        )
+
+
+def _missed(planned: Planned, measured: Measurement, context: Context) -> Problem | None:
+    """What to say where a stage costs more than it may; a metric that is not a number is never good enough."""
+    bound, drop, metric = planned.max_drop, measured.drop, context.monitor[0]
+    if bound is None or (drop is not None and drop <= bound):
+        return None
+    found = "unknown" if drop is None else f"{drop:.4g} worse"
+    return Problem(
+        f"{planned.listed.name} cost more than its max_drop of {bound:g}: {metric} is {found}; it was not kept",
+        hint="make it weaker, train after it (compress/fine_tune), or raise max_drop",
+    )
 
 
 def _apply(

@@ -22,18 +22,29 @@ def table(measurements: Sequence[Measurement], metrics: Sequence[str] | None = N
     """
     if metrics is None:
         metrics = [name for name in (measurements[0].metrics if measurements else ()) if "/" not in name]
-    columns = ("stage", *metrics, "agreement", "file bytes", "parameters", "non-zero", "p50 ms", "p95 ms")
+    columns = (
+        "stage", *metrics, "drop", "agreement", "cosine", "file bytes", "parameters", "non-zero", "gmacs",
+        "peak memory bytes", "p50 ms", "p95 ms", "clips/s", "joules",
+    )  # fmt: skip
     rows = [
         (
             stage.stage,
             *(stage.metrics.get(name) for name in metrics),
+            stage.drop,
             stage.agreement,
+            stage.cosine,
             stage.bytes,
             stage.parameters,
             stage.nonzero,
+            stage.gmacs,
+            stage.peak_bytes,
             stage.latency_ms,
             stage.latency_p95_ms,
+            stage.clips_per_s,
+            stage.joules,
         )
         for stage in measurements
     ]
-    return Table("Compression", columns, rows, note=NOTE)
+    known = [column for column in range(len(columns)) if any(row[column] is not None for row in rows)]
+    rows = [tuple(row[column] for column in known) for row in rows]
+    return Table("Compression", tuple(columns[column] for column in known), rows, note=NOTE)

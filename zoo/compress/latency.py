@@ -1,4 +1,4 @@
-"""How long a model takes for one sample."""
+"""How long a model takes for one sample, and how many it answers in a second."""
 
 from __future__ import annotations
 
@@ -44,7 +44,29 @@ def measure_latency(
         >>> measure_latency(torch.nn.Linear(8, 2), [torch.zeros(4, 8)], runs=9).runs
         9
     """
-    inputs = [tensor[:1].contiguous() for tensor in example]
+    times = _times(model, [tensor[:1].contiguous() for tensor in example], runs, seconds)
+    quantiles = torch.tensor(times, dtype=torch.float64).quantile(torch.tensor([0.5, 0.95], dtype=torch.float64))
+    return Latency(float(quantiles[0]), float(quantiles[1]), len(times))
+
+
+def measure_throughput(model: Callable[..., Any], example: Sequence[Tensor], *, seconds: float = 2.0) -> float:
+    """Samples that a model answers in a second, in batches of the given size: the median of a few calls.
+
+    Args:
+        model: a module in eval mode, or anything called like one.
+        example: its inputs, a batch.
+        seconds: about as long as it takes, but not less than 5 calls.
+
+    Example:
+        >>> measure_throughput(torch.nn.Linear(8, 2), [torch.zeros(4, 8)], seconds=0.1) > 0
+        True
+    """
+    times = _times(model, [tensor.contiguous() for tensor in example], 50, seconds)
+    return float(1000 * len(example[0]) / torch.tensor(times, dtype=torch.float64).median())
+
+
+def _times(model: Callable[..., Any], inputs: Sequence[Tensor], runs: int, seconds: float) -> list[float]:
+    """Milliseconds of calls after the first few, which choose kernels and fill caches."""
     on_gpu = any(tensor.is_cuda for tensor in inputs)
     times: list[float] = []
     started = time.perf_counter()
@@ -59,8 +81,7 @@ def measure_latency(
                 times.append(1000 * (now - before))
             if now - started > seconds and len(times) >= FEWEST:
                 break
-    quantiles = torch.tensor(times, dtype=torch.float64).quantile(torch.tensor([0.5, 0.95], dtype=torch.float64))
-    return Latency(float(quantiles[0]), float(quantiles[1]), len(times))
+    return times
 
 
 def _wait(on_gpu: bool) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from torch.nn import Module
 
 from zoo.compress.context import Context
-from zoo.compress.latency import measure_latency
-from zoo.export.comparison import compare
+from zoo.compress.latency import measure_latency, measure_throughput
+from zoo.compress.peak_memory import peak_memory
+from zoo.energy.meter import EnergyMeter
+from zoo.export.comparison import compare, cosine
 from zoo_registry.protocols import Outputs
 
 
@@ -27,6 +29,12 @@ class Measurement:
         latency_p95_ms: 95th percentile of it.
         agreement: part of the validation samples that get the original's first answer; None for the original itself
             and for tasks without classes.
+        cosine: mean cosine similarity of the answers with the original's; None for the original itself.
+        gmacs: billions of multiply-adds of one sample; products with zeros count.
+        peak_bytes: most memory of one sample's forward pass, weights included; see `peak_memory`.
+        clips_per_s: samples that are answered in a second, in batches as large as the run's.
+        joules: what a sample draws, where the machine has counters; None elsewhere.
+        drop: how much worse the task's monitored metric is than the original's; None without validation data.
     """
 
     stage: str
@@ -37,10 +45,21 @@ class Measurement:
     latency_ms: float
     latency_p95_ms: float
     agreement: float | None
+    cosine: float | None = None
+    gmacs: float = 0.0
+    peak_bytes: int = 0
+    clips_per_s: float = 0.0
+    joules: float | None = None
+    drop: float | None = None
 
 
 def measure(
-    stage: str, module: Module, size: int, context: Context, reference: Sequence[Outputs] | None = None
+    stage: str,
+    module: Module,
+    size: int,
+    context: Context,
+    reference: Sequence[Outputs] | None = None,
+    original: Mapping[str, float] | None = None,
 ) -> Measurement:
     """Measure a model that was loaded from its file.
 
@@ -50,20 +69,44 @@ def measure(
         size: bytes of its weights file.
         context: data and metrics.
         reference: `context.outputs` of the original.
+        original: the original's metrics.
     """
     parameters = list(module.parameters())
     with context.autocast():
         latency = measure_latency(module, context.example)
-    agreement = None
-    if reference:
-        agreement = compare(zip(reference, context.outputs(module), strict=True)).agreement
+        throughput, joules = _throughput(module, context)
+        peak = peak_memory(module, context.example)
+    metrics, outputs = dict(context.evaluate(module)), context.outputs(module) if reference else []
     return Measurement(
         stage=stage,
-        metrics=dict(context.evaluate(module)),
+        metrics=metrics,
         bytes=size,
         parameters=sum(parameter.numel() for parameter in parameters),
         nonzero=sum(int(parameter.count_nonzero()) for parameter in parameters),
         latency_ms=latency.p50_ms,
         latency_p95_ms=latency.p95_ms,
-        agreement=agreement,
+        agreement=compare(zip(reference, outputs, strict=True)).agreement if reference else None,
+        cosine=cosine(zip(reference, outputs, strict=True)) if reference else None,
+        gmacs=context.gmacs(module),
+        peak_bytes=peak,
+        clips_per_s=throughput,
+        joules=joules,
+        drop=_drop(metrics, original, context) if original is not None else None,
     )
+
+
+def _throughput(module: Module, context: Context) -> tuple[float, float | None]:
+    """Samples a second, and joules of each where they are measured."""
+    gpus = [context.device.index or 0] if context.device.type == "cuda" else []
+    with EnergyMeter(gpus) as meter:
+        throughput = measure_throughput(module, context.example)
+    energy = meter.read()
+    watts = sum(energy.parts.values()) / energy.seconds if energy.method == "measured" else None
+    return throughput, watts / throughput if watts else None
+
+
+def _drop(metrics: Mapping[str, float], original: Mapping[str, float], context: Context) -> float | None:
+    name, _ = context.monitor
+    if name not in metrics or name not in original:
+        return None
+    return context.better_is_more(original[name]) - context.better_is_more(metrics[name])

@@ -53,6 +53,31 @@ def compare(pairs: Iterable[tuple[Outputs, Outputs]]) -> Comparison:
     return Comparison(largest, agreeing / classified if classified else None, samples)
 
 
+def cosine(pairs: Iterable[tuple[Outputs, Outputs]]) -> float | None:
+    """Mean cosine similarity of two models' answers to the same samples, over all outputs.
+
+    Args:
+        pairs: (expected, found) for each batch.
+
+    Returns:
+        1 for answers that point the same way; None where no outputs could be compared, or their shapes differ.
+
+    Example:
+        >>> cosine([({"logits_bk": torch.tensor([[3.0, 4.0]])}, {"logits_bk": torch.tensor([[4.0, 3.0]])})])  # 24 / 25
+        0.96
+    """
+    similar: list[Tensor] = []
+    for expected, found in pairs:
+        for key in expected:
+            for one, other in _tensors(expected[key], found.get(key)):
+                if one is None or other is None or one.shape != other.shape:
+                    return None
+                if one.numel() and one.dim() and one.is_floating_point():
+                    first, second = (each.detach().double().reshape(len(each), -1) for each in (one, other))
+                    similar.append(torch.cosine_similarity(first, second, dim=-1))
+    return round(float(torch.cat(similar).mean()), 6) if similar else None
+
+
 def difference(expected: Outputs, found: Outputs) -> float:
     """`Comparison.max_difference` of one batch."""
     if set(expected) != set(found):

@@ -79,7 +79,7 @@ def load_by_name(
     return (model.as_backbone() if features_only else model).to(device).eval()
 
 
-def load_weights(module: nn.Module, reference: str, *, listed: Listed) -> LoadedWeights:
+def load_weights(module: nn.Module, reference: str, *, listed: Listed, compressed: bool = False) -> LoadedWeights:
     """Put published weights into a freshly built module; what a recipe's `model.weights` means.
 
     Every key must fit. The one exception is the classifier, the last part of the network, when it was built for another
@@ -93,6 +93,7 @@ def load_weights(module: nn.Module, reference: str, *, listed: Listed) -> Loaded
         module: built by the entry's builder.
         reference: a tag of the entry's weights, or the URI or path of a model folder or weights file.
         listed: the entry, for tags and for words.
+        compressed: whether the module was given the structure of a compressed model.
 
     Raises:
         ArtefactError: unknown tag, weights that fail their checksum, cannot be trusted or do not fit.
@@ -103,7 +104,7 @@ def load_weights(module: nn.Module, reference: str, *, listed: Listed) -> Loaded
         ('fc.weight', 'fc.bias')
     """
     weights = _choose(listed, reference) if reference_kind(reference) == "name" else None
-    published = _of_tag(listed, weights) if weights else read_published(uri_of(reference))
+    published = _of_tag(listed, weights) if weights else read_published(uri_of(reference), compressed=compressed)
     fit = fitted(module, published, listed, weights)
     module.load_state_dict(fit.state, strict=not fit.loaded.skipped)
     clip = (weights.clip if weights else published.clip) or listed.model.clip

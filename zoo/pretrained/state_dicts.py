@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -55,8 +55,12 @@ class Published:
     untrained: frozenset[str] = frozenset()
 
 
-def read_published(uri: str) -> Published:
+def read_published(uri: str, *, compressed: bool = False) -> Published:
     """Read what a URI points at: a model folder, a run with one, or one file of weights.
+
+    Args:
+        uri: where.
+        compressed: whether the network has been given the structure that `structure_of` tells.
 
     Raises:
         ArtefactError: weights that cannot be trusted or read, or those of a compressed model.
@@ -68,7 +72,7 @@ def read_published(uri: str) -> Published:
     folder = model_folder(fetched.path)
     if folder is not None:
         manifest = read_manifest(folder)
-        if manifest.structure:
+        if manifest.structure and not compressed:
             raise ArtefactError(
                 f"{fetched.uri} is compressed ({', '.join(step.strategy for step in manifest.structure)}), "
                 "its weights fit no network that is not",
@@ -79,6 +83,19 @@ def read_published(uri: str) -> Published:
         return Published(ours, fetched.uri, manifest.weights.sha256, clip=manifest.clip, untrained=untrained)
     state, sha256 = read_checkpoint(fetched.path, immutable=fetched.immutable)
     return Published(state, fetched.uri, sha256, pickle=fetched.path.suffix in _PICKLES)
+
+
+def structure_of(uri: str) -> tuple[dict[str, Any], ...]:
+    """What compression changed in the model that a URI points at: `{strategy, version, record}` in order.
+
+    Raises:
+        ArtefactError: a manifest that cannot be trusted.
+        HubError: a store that cannot be reached.
+    """
+    from zoo.artefact.manifest import read_manifest
+
+    folder = model_folder(fetch(uri, files=(MANIFEST, WEIGHTS)).path)
+    return tuple(step.model_dump() for step in read_manifest(folder).structure) if folder else ()
 
 
 def model_folder(path: Path) -> Path | None:

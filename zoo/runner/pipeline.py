@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from zoo.build import build
 from zoo_registry.catalog import Listed, cache_folder, catalog
 from zoo_registry.entries import AudioSpec, ClipSpec
 from zoo_registry.errors import ParameterError, PluginError, Problem, RecipeError
+from zoo_registry.names import reference_kind
+from zoo_registry.spec_rules import NATIVE
 
 if TYPE_CHECKING:
     import torch
@@ -39,13 +41,14 @@ class Pipeline:
         recipe: the validated recipe.
         listed: the model in the catalogue; `task.result()` is the module.
         clip, audio: what its inputs look like, with the recipe's changes.
+        clips: the same by split, with what is changed for each of them.
         labels: class names in the order of the outputs, empty where targets are no classes.
         network: the model as it was built, whatever the task puts around it.
         frozen: the part of it that does not learn.
         task: the built task; holds the model.
         splits: opened data by name.
         augment: the recipe's augmentations on the device, one after the other.
-        preprocess: from uint8 clips to what the model takes.
+        preprocess: from uint8 clips to what the model takes, degraded where the task says so.
         quarantine: files that could not be decoded.
         weights: what the model started from, None for random values.
         other_weights: of models that the task holds beside it, such as a teacher.
@@ -57,6 +60,7 @@ class Pipeline:
     listed: Listed
     clip: ClipSpec | None
     audio: AudioSpec | None
+    clips: Mapping[str, ClipSpec | None]
     labels: tuple[str, ...]
     network: Module
     frozen: Frozen
@@ -75,6 +79,11 @@ class Pipeline:
         """Parameters of the classifier that did not come from the weights."""
         return self.weights.skipped if self.weights else ()
 
+    @property
+    def structure(self) -> tuple[Mapping[str, Any], ...]:
+        """What compression had changed in the model whose weights it starts from."""
+        return structure_of_weights(self.recipe.model.weights)
+
     def loader(self, split: str, *, train: bool = False, shuffled: bool = False) -> Loader:
         """Batches of a split: as training wants them, or as evaluation does.
 
@@ -91,7 +100,7 @@ class Pipeline:
         return Loader(
             self.splits[split].shuffled(run.seed) if shuffled else self.splits[split],
             inputs=self.listed.model.inputs,
-            clip=self.clip,
+            clip=self.clips[split],
             audio=self.audio,
             batch=run.batch // Share.own().ranks,
             views=self.task.views if train else data.views,
@@ -122,8 +131,9 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     """
     import torch
 
-    from zoo.data import Preprocess, Quarantine
+    from zoo.data import Quarantine
     from zoo.data.clip_changes import changed_clip
+    from zoo.data.preprocess import preprocess_for
     from zoo.data.split import check_targets
     from zoo.optim.objective_optimizer import objective_problems
     from zoo.pretrained import clip_of, refuse_random_classifier
@@ -132,7 +142,7 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
     check_reading(loaded)
     recipe = loaded.schema
     listed = catalog().resolve("model", recipe.model.name)
-    changes = recipe.data.clip.model_dump(exclude_none=True)
+    changes = recipe.data.clip.changes
     clip = changed_clip(clip_of(listed, recipe.model.weights), changes, recipe.model.params)
     provided: dict[str, Any] = {
         "seed": recipe.run.seed,
@@ -143,6 +153,7 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         "inputs": listed.model.inputs,
     }
     splits = open_splits(recipe, provided)
+    clips = {name: changed_clip(clip, getattr(recipe.data, name).clip.changes) for name in splits}
     task_entry = catalog().resolve("task", recipe.task.name)
     for split in splits.values():
         check_targets(split, getattr(task_entry.entry, "targets", ()), task_entry.name)
@@ -162,30 +173,50 @@ def assemble(loaded: LoadedRecipe, quarantine: Path | None = None) -> Pipeline:
         task_entry,
         recipe.task.params,
         provided_to_task,
-        load_weights=lambda *what: others.append(_load_weights(*what)),
+        load_weights=lambda *what: others.append(load_weights_of_part(*what)),
     )
     if recipe.optim is not None and "train" in splits:
         problems = objective_problems(task, task.objectives(), recipe.optim, module, loaded.where)
         if problems:
             raise ParameterError(problems)
+    in_training = provided | {"clip": clips.get("train", clip)}
     return Pipeline(
         recipe=recipe,
         listed=listed,
         clip=clip,
         audio=listed.model.audio,
+        clips=clips,
         labels=labels,
         network=module,
         frozen=frozen,
         task=task,
         splits=splits,
-        augment=build_augment([slot for slot in recipe.augment if slot.where == "device"], provided),
-        preprocess=Preprocess(clip),
+        augment=build_augment(
+            [slot for slot in recipe.augment if slot.where == "device"], in_training, _last_crop(clip, clips)
+        ),
+        preprocess=preprocess_for(task, _as_large_as_they_come(clip, clips)),
         quarantine=Quarantine(quarantine),
         weights=weights,
         other_weights=others,
         provided=provided,
-        worker_augment=build_augment(in_workers, provided) if in_workers else None,
+        worker_augment=build_augment(in_workers, in_training) if in_workers else None,
     )
+
+
+def _as_large_as_they_come(clip: ClipSpec | None, clips: Mapping[str, ClipSpec | None]) -> ClipSpec | None:
+    """The spec to preprocess by: where splits have sizes of their own, clips were cropped to them before."""
+    own = {spec.size for spec in clips.values() if spec is not None}
+    return clip if clip is None or own <= {clip.size} else replace(clip, size=NATIVE, resize=None)
+
+
+def _last_crop(clip: ClipSpec | None, clips: Mapping[str, ClipSpec | None]) -> Sequence[Augment]:
+    """What cuts training clips to a size of their own, where no augmentation has."""
+    from zoo.data.preprocess import CentreCrop
+
+    train = clips.get("train")
+    if train is None or train.native or _as_large_as_they_come(clip, clips) is clip:
+        return ()
+    return (CentreCrop(train.height_width),)
 
 
 @contextmanager
@@ -224,9 +255,25 @@ def open_splits(
 def build_model(
     listed: Listed, params: Mapping[str, Any], weights: str | None, provided: Mapping[str, Any]
 ) -> tuple[Module, LoadedWeights | None]:
-    """Build a model and give it the weights it starts from, if any."""
-    module: Module = build(listed, params, provided, load_weights=_load_weights)
-    return module, None if weights is None else _load_weights(module, listed, weights)
+    """Build a model and give it the weights it starts from, if any; from a compressed model its structure too."""
+    from zoo.compress.structure import restore_structure
+    from zoo.pretrained import load_weights
+
+    module: Module = build(listed, params, provided, load_weights=load_weights_of_part)
+    if weights is None:
+        return module, None
+    structure = structure_of_weights(weights)
+    if structure:
+        module = restore_structure(module, structure)
+    return module, load_weights(module, weights, listed=listed, compressed=bool(structure))
+
+
+def structure_of_weights(weights: str | None) -> tuple[Mapping[str, Any], ...]:
+    """What compression had changed in the model that a run starts from."""
+    from zoo.pretrained.fetching import uri_of
+    from zoo.pretrained.state_dicts import structure_of
+
+    return () if weights is None or reference_kind(weights) == "name" else structure_of(uri_of(weights))
 
 
 def set_for_training(network: Module, loaded: LoadedRecipe) -> Frozen:
@@ -245,7 +292,8 @@ def set_for_training(network: Module, loaded: LoadedRecipe) -> Frozen:
     return freeze(network, loaded.schema.model.freeze.until, where=loaded.where(("model", "freeze", "until")))
 
 
-def _load_weights(module: Module, listed: Listed, reference: str) -> LoadedWeights:
+def load_weights_of_part(module: Module, listed: Listed, reference: str) -> LoadedWeights:
+    """Give a model inside a task or model, such as a teacher, the weights it starts from."""
     from zoo.pretrained import load_weights
 
     return load_weights(module, reference, listed=listed)
@@ -292,9 +340,12 @@ class WeightedSum:
         return total
 
 
-def build_augment(slots: Sequence[Component], provided: Mapping[str, Any]) -> Augment:
-    """The recipe's augmentations as one, neighbours merged where they can be."""
-    return chained([build(catalog().resolve("augmentation", slot.name), slot.params, provided) for slot in slots])
+def build_augment(
+    slots: Sequence[Component], provided: Mapping[str, Any], following: Sequence[Augment] = ()
+) -> Augment:
+    """The recipe's augmentations as one, neighbours merged where they can be, and what follows them."""
+    named = [build(catalog().resolve("augmentation", slot.name), slot.params, provided) for slot in slots]
+    return chained([*named, *following])
 
 
 def chained(steps: Iterable[Augment]) -> Chain:

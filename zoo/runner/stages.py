@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,10 +37,12 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.nn import Module
 
+    from zoo.compress import Measurement
     from zoo.data import Loader
     from zoo.report import Table
     from zoo.runner.evaluation import Evaluation
     from zoo.runner.pipeline import Pipeline
+    from zoo.runner.saving import Reloading
     from zoo_registry.protocols import Batch, Figure
 
 _MADE_OF = ("data.", "weights.", "other_weights.")
@@ -292,10 +293,13 @@ class _Stages:
 
     def _train(self) -> None:
         """Fit and evaluate, all processes together; afterwards the main one goes on by itself."""
+        from zoo.runner.saving import untrained_keys
+
         if self.recipe.optim is not None and "train" in self.pipeline.splits:
             self._fit()
         self.module: Module = self.pipeline.task.result().eval()
-        self.untrained = _untrained(self.pipeline)
+        self.untrained = untrained_keys(self.pipeline)
+        self.structure = self.pipeline.structure
         self.processes.share_buffers(self.pipeline.task.state)
         self._evaluate()
         for found in self.processes.gathered(self.pipeline.quarantine.entries):
@@ -434,7 +438,9 @@ class _Stages:
 
     def _save(self) -> None:
         """Write `model/`, with the structure that compression left so far."""
-        _save_as(
+        from zoo.runner.saving import save_as
+
+        save_as(
             self.folder.model,
             self.module,
             self.pipeline,
@@ -445,45 +451,32 @@ class _Stages:
         )
 
     def _compress(self) -> None:
-        from zoo.compress import Context, compress, table
+        from zoo.compress import ORIGINAL, table, trade_offs
+        from zoo.runner.compression import stages_of
 
-        strategies = [(catalog().resolve("compression", slot.name), slot.params) for slot in self.recipe.compress]
-        with ExitStack() as stack:
-            train, val = (
-                stack.enter_context(closing(self.pipeline.loader(name, shuffled=True)))
-                if name in self.pipeline.splits
-                else None
-                for name in ("train", "val")
-            )
-            context = Context(
-                self.pipeline.task,
-                train=train,
-                val=val,
-                preprocess=self.pipeline.preprocess,
-                metrics=lambda module: self._measure(module, val).metrics if val is not None else {},
-                device=self.device,
-                precision=self.recipe.run.precision,
-            )
-            result = compress(self.module, strategies, context, reload=self._reload, progress=self.progress.say)
-        self.module, self.structure = result.module, result.structure
-        last = result.measurements[-1]
-        self.summary |= {f"compressed/{metric}": value for metric, value in last.metrics.items()}
-        self.summary |= {"compressed/bytes": last.bytes, "compressed/latency_ms": last.latency_ms}
-        self.tables.append(table(result.measurements))
-        self._save()
-
-    def _reload(self, module: Module, structure: Sequence[Mapping[str, Any]]) -> tuple[Module, int]:
-        """The module as somebody else would load it, and the size of its weights file in bytes."""
-        from zoo.artefact import load_model
-        from zoo.artefact.file_names import WEIGHTS
-
-        folder = self.folder.path / ".reload"
+        measurements: Sequence[Measurement] = ()
         try:
-            _save_as(folder, module, self.pipeline, structure, {}, self._licence(), self.untrained)
-            size = (folder / WEIGHTS).stat().st_size
-            return load_model(folder, device=self.device).network, size
+            for stage in stages_of(self.pipeline, self.module, self.device, self.progress, self._reloading()):
+                measurements = stage.measurements
+                if stage.problem is not None:
+                    raise RunError([stage.problem])
+                if measurements[-1].stage != ORIGINAL:
+                    self.module, self.structure = stage.module, stage.structure
+                    self._note_compressed(measurements[-1])
+                    self._save()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if measurements:
+                self.tables.append(table(measurements))
+                self.figures += trade_offs(measurements, self.pipeline.task.monitor)
+
+    def _note_compressed(self, measured: Measurement) -> None:
+        self.summary |= {f"compressed/{metric}": value for metric, value in measured.metrics.items()}
+        self.summary |= {"compressed/bytes": measured.bytes, "compressed/latency_ms": measured.latency_ms}
+
+    def _reloading(self) -> Reloading:
+        from zoo.runner.saving import Reloading
+
+        return Reloading(self.folder.path / ".reload", self.pipeline, self.device, self._licence(), self.untrained)
 
     def _export(self) -> None:
         import torch
@@ -741,67 +734,6 @@ class _Stages:
         if tag is None or reference_kind(tag) != "name":
             return None
         return catalog().resolve("model", self.recipe.model.name).weights(tag).licence
-
-
-def _save_as(
-    folder: Path,
-    module: Module,
-    pipeline: Pipeline,
-    structure: Sequence[Mapping[str, Any]],
-    metrics: Mapping[str, float],
-    licence: str | None,
-    untrained: Sequence[str],
-) -> None:
-    from zoo.artefact import save_model
-    from zoo.build import parameters
-
-    says_classes = any(parameter.name == "num_classes" for parameter in parameters(pipeline.listed))
-    save_model(
-        folder,
-        module,
-        model=pipeline.listed.name,
-        params=pipeline.recipe.model.params,
-        clip=pipeline.clip,
-        audio=pipeline.audio,
-        inputs=pipeline.listed.model.inputs,
-        labels=pipeline.labels if says_classes and not untrained else (),
-        num_classes=len(pipeline.labels) or None if says_classes else None,
-        task=_reading_task(pipeline),
-        structure=structure,
-        metrics=metrics,
-        licence=licence,
-        untrained=untrained,
-    )
-
-
-def _untrained(pipeline: Pipeline) -> list[str]:
-    """Keys of the result that no objective has trained and no weights have brought: a head that took no part."""
-    if pipeline.recipe.optim is None or "train" not in pipeline.splits:
-        return []
-    learnt = {id(parameter) for objective in pipeline.task.objectives() for parameter in objective.parameters}
-    return [
-        name
-        for name, parameter in pipeline.task.result().named_parameters()
-        if id(parameter) not in learnt
-        and parameter.requires_grad
-        and (pipeline.weights is None or name in pipeline.weights.skipped)
-    ]
-
-
-def _reading_task(pipeline: Pipeline) -> dict[str, Any]:
-    """The task that reads the model's outputs: the recipe's, or what the model is meant for where that one needs more.
-
-    A task that wraps another one, such as distillation, needs its teacher only to train.
-    """
-    from zoo.build import parameters
-
-    trained_for = catalog().resolve("task", pipeline.recipe.task.name)
-    schemas = [parameter.schema or {} for parameter in parameters(trained_for)]
-    needs_more = any("component" in part for schema in schemas for part in (schema, *schema.get("anyOf", ())))
-    meant_for = catalog().resolve("task", pipeline.listed.model.task).name
-    if needs_more and trained_for.name != meant_for:
-        return {"name": meant_for, "params": {}}
-    return {"name": trained_for.name, "params": dict(pipeline.recipe.task.params)}
 
 
 def _headlines_first(summary: Mapping[str, Any]) -> dict[str, Any]:

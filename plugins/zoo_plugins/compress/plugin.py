@@ -36,4 +36,13 @@ def zoo_compressions() -> Iterable[Compression]:
             extra="videozoo[quantization]",
             licence="apache-2.0",
         ),
+        Compression(
+            "fine_tune",
+            builder="zoo_plugins.compress.fine_tune:fine_tune",
+            restore="zoo_plugins.compress.fine_tune:restore",
+            summary="Trains a compressed model further, on labels or on what the original answers.",
+            source="Han et al. 2015, https://arxiv.org/abs/1506.02626; Hinton et al. 2015, "
+            "https://arxiv.org/abs/1503.02531",
+            licence="apache-2.0",
+        ),
     ]
