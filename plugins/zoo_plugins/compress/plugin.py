@@ -20,6 +20,16 @@ def zoo_compressions() -> Iterable[Compression]:
             licence="apache-2.0",
         ),
         Compression(
+            "prune_channels",
+            builder="zoo_plugins.compress.prune_channels:prune_channels",
+            restore="zoo_plugins.compress.prune_channels:restore",
+            summary="Removes whole channels, attention heads and MLP widths: smaller and faster everywhere.",
+            source="Fang et al., DepGraph: Towards Any Structural Pruning, CVPR 2023, https://arxiv.org/abs/2301.12900",
+            requires=("torch_pruning",),
+            extra="videozoo[prune]",
+            licence="apache-2.0",
+        ),
+        Compression(
             "cast_bf16",
             builder="zoo_plugins.compress.bfloat16:cast_bf16",
             restore="zoo_plugins.compress.bfloat16:restore",

@@ -1,0 +1,110 @@
+"""What of a network can be pruned so that it computes the same as if the pruned part were silent. Tried, not believed.
+
+A graph of dependencies is a guess about operations it knows by name only. So a copy with random weights is pruned, and
+must give what another copy gives in which the same units are silenced by zeros. Groups that fail are left out.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from zoo_plugins.compress.attention_heads import attentions, head_groups
+from zoo_plugins.compress.cuts import Group, Removal, remove, silence
+
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
+ROUGH = 0.1
+"""Part of the length of the answers, and that for shorter numbers; a wrong unit changes them by more."""
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """What can be pruned, and what stays.
+
+    Attributes:
+        groups: of units that can be removed.
+        kept: layers that stay as they are, and why.
+    """
+
+    groups: tuple[Group, ...]
+    kept: dict[tuple[str, ...], str]
+
+
+def prunable(model: nn.Module, example: Sequence[Tensor]) -> Prunable:
+    """The groups of channels and heads that can be removed from a network.
+
+    Args:
+        model: in eval mode; not changed.
+        example: its inputs; the first sample of each is used.
+    """
+    from zoo_plugins.compress.channel_groups import channel_groups
+
+    inputs = [tensor[:1] for tensor in example]
+    channels, kept = channel_groups(model, inputs, attentions(model))
+    heads, kept_heads = head_groups(model)
+    inside = {layer for group in heads for layer in group.layers}
+    kept = {layers: reason for layers, reason in kept.items() if not inside.issuperset(layers[:1])}
+    groups = [*channels, *heads]
+    probe = _randomised(model)
+    broken = {group.name for group in _culprits(probe, inputs, groups)}
+    kept |= kept_heads
+    kept |= {
+        group.layers: "without some of its units the network fails, or computes something else"
+        for group in groups
+        if group.name in broken
+    }
+    return Prunable(tuple(group for group in groups if group.name not in broken), kept)
+
+
+def agrees(model: nn.Module, inputs: Sequence[Tensor], removals: Sequence[Removal]) -> bool:
+    """Whether a network without some units gives what it gives with them silenced."""
+    try:
+        with torch.no_grad():
+            expected = _answers(silence(copy.deepcopy(model), removals), inputs)
+            found = _answers(remove(copy.deepcopy(model), removals), inputs)
+    except (RuntimeError, ValueError, IndexError, TypeError):  # a shape that something else had relied on
+        return False
+    if found.shape != expected.shape:
+        return False
+    dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
+    return bool((found - expected).norm() <= TOLERANCE.get(dtype, ROUGH) * expected.norm())
+
+
+def _culprits(model: nn.Module, inputs: Sequence[Tensor], groups: list[Group]) -> list[Group]:
+    """The groups that a network cannot lose units of, found by halving."""
+    if not groups or agrees(model, inputs, [(group, _some(group)) for group in groups]):
+        return []
+    if len(groups) == 1:
+        return groups
+    half = len(groups) // 2
+    return _culprits(model, inputs, groups[:half]) + _culprits(model, inputs, groups[half:])
+
+
+def _some(group: Group) -> list[int]:
+    """Half of the units, in no order that a slip could follow."""
+    generator = torch.Generator().manual_seed(group.units)
+    return torch.randperm(group.units, generator=generator)[: group.units // 2].tolist()
+
+
+def _randomised(model: nn.Module) -> nn.Module:
+    """A copy whose every layer passes something on, as one that starts from zeros does not."""
+    probe = copy.deepcopy(model).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in probe.parameters():
+            if parameter.dim() > 1:
+                values = torch.randn(parameter.shape, generator=generator) / parameter[0].numel() ** 0.5
+            else:
+                values = 0.5 + torch.rand(parameter.shape, generator=generator)
+            parameter.copy_(values)
+    return probe
+
+
+def _answers(model: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    leaves = [leaf for leaf in tree_leaves(model(*inputs)) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return torch.cat([leaf.double().flatten() for leaf in leaves])
