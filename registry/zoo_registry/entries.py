@@ -313,18 +313,39 @@ class Recipe(Entry):
 class Exporter(Entry):
     """A file format of deployed models.
 
-    `builder` writes: `(model, example_inputs, path, *, ...) -> None`. `load` reads back: `(path) -> Callable` that
-    takes the same positional inputs and returns the model's output as torch tensors.
+    `builder` writes: `(model, example_inputs, path, *, ...) -> Rounded | None`. Besides the file there may be others,
+    whose names begin like its own. `load` reads back: `(path) -> Callable` that takes the same positional inputs and
+    returns the model's output as torch tensors.
+
+    What `load` returns may have `metadata`, the JSON-able mapping that the file keeps (None where it keeps none), and
+    `inputs`, the names of what it takes. `load` may take the keywords `device` and `precision` (`fp32` or `bf16`): one
+    without them runs on the CPU, in the numbers that the file holds.
 
     Attributes:
         load: import string.
-        suffix: of the file, such as `.onnx`.
+        suffix: of the file, such as `.onnx`. Of several that a name ends in the longest counts.
+        runs: what the author of a file makes this machine run by the file being opened, such as "machine code": such a
+            file is opened only with trust. Empty for files that are data.
     """
 
     kind: ClassVar[str] = "exporter"
 
     load: str = field(kw_only=True)
     suffix: str = field(kw_only=True)
+    runs: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounded:
+    """What an exporter returns of a file that is meant to differ from its model, such as one in int8.
+
+    Attributes:
+        max_difference: how far it may be apart, in parts of the largest number of the model's answer.
+        min_agreement: part of the samples, 0..1, that have to get the same first answer; for tasks with classes.
+    """
+
+    max_difference: float
+    min_agreement: float
 
 
 @dataclass(frozen=True)

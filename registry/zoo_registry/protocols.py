@@ -39,6 +39,8 @@ PROVIDED: Mapping[str, str] = {
     "calibration": "`(batches) -> Iterator[tuple[Tensor, ...]]`: model inputs from training data on the CPU; None "
     "without such data (exporters)",
     "metadata": "JSON-able mapping that describes the model, to be kept in the file (exporters)",
+    "free_axes": "by the name of an input the axes that may have any length besides the batch, such as `{clip_bcthw: "
+    "(3, 4)}` for pictures of any size (exporters)",
 }
 """The parameters that a run can provide. A builder asks by the parameter's name; None-able ones may be absent."""
 

@@ -9,8 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo_plugins.export.declared_inputs import Declared, check_inputs
+from zoo_plugins.export.kept_json import KEY, from_text
 from zoo_plugins.export.onnx_write import FORM_KEY
 from zoo_registry.errors import ExportError
+
+_TYPES = {"float": "float32", "double": "float64", "float16": "float16", "uint8": "uint8", "int8": "int8"}
+_TYPES |= {"int32": "int32", "int64": "int64", "bool": "bool"}
 
 
 def load(path: Path) -> OnnxModel:
@@ -35,6 +40,7 @@ class OnnxModel:
         inputs: names of what it takes, in order.
         outputs: names of what it returns.
         batch: the batch size the file was written for, None for any; larger batches are run in parts.
+        metadata: how the file describes its model; None where it does not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,23 +54,44 @@ class OnnxModel:
         except Exception as error:  # onnxruntime's errors share no base class of their own
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise ExportError(f"onnxruntime cannot run {Path(path).name}: {first[:300]}") from error
-        self.inputs = [value.name for value in self._session.get_inputs()]
+        self._name = Path(path).name
+        self._declared = [
+            Declared(value.name, _shape(value.shape), _type(value.type)) for value in self._session.get_inputs()
+        ]
+        self.inputs = [value.name for value in self._declared]
         self.outputs = [value.name for value in self._session.get_outputs()]
-        sizes = [value.shape[0] for value in self._session.get_inputs() if value.shape]
-        self.batch = sizes[0] if sizes and isinstance(sizes[0], int) else None
-        self._form = self._session.get_modelmeta().custom_metadata_map.get(FORM_KEY, "sequence")
+        self.batch = next((value.shape[0] for value in self._declared if value.shape), None)
+        kept = self._session.get_modelmeta().custom_metadata_map
+        self.metadata = from_text(kept.get(KEY))
+        self._form = kept.get(FORM_KEY, "tensor" if len(self.outputs) == 1 else "sequence")
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """The model's output for inputs of shape (B, ...)."""
-        if len(inputs) != len(self.inputs):
-            raise ExportError(f"the ONNX file takes {len(self.inputs)} inputs ({self.inputs}), not {len(inputs)}")
-        arrays = [tensor.detach().cpu().numpy() for tensor in inputs]
+        """The model's output for inputs of shape (B, ...).
+
+        Raises:
+            DataError: the inputs are not what the file takes.
+        """
+        check_inputs(self._name, self._declared, inputs)
+        arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in inputs]
         size = self.batch or max(1, len(arrays[0]))
+        if len(arrays[0]) % size:
+            arrays = [np.concatenate([array, array[:1].repeat(size - len(array) % size, 0)]) for array in arrays]
         parts = [
             self._session.run(None, dict(zip(self.inputs, (a[start : start + size] for a in arrays), strict=True)))
             for start in range(0, len(arrays[0]), size)
         ]
-        tensors = [torch.from_numpy(np.concatenate(values)) for values in zip(*parts, strict=True)]
+        count = len(inputs[0])
+        tensors = [torch.from_numpy(np.concatenate(values))[:count] for values in zip(*parts, strict=True)]
         if self._form == "tensor":
             return tensors[0]
         return dict(zip(self.outputs, tensors, strict=True)) if self._form == "mapping" else tuple(tensors)
+
+
+def _shape(shape: Any) -> tuple[int | None, ...]:
+    return tuple(side if isinstance(side, int) else None for side in shape)
+
+
+def _type(text: str) -> str:
+    """`tensor(float)` in the words of torch."""
+    inner = text.removeprefix("tensor(").removesuffix(")")
+    return _TYPES.get(inner, inner)

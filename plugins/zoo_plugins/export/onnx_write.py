@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo_registry import Provided, Range
+from zoo_plugins.export.free_axes import axes_of, batch_of
+from zoo_plugins.export.kept_json import KEY, to_text
+from zoo_plugins.export.program import exported_program, place_of, quiet, reason
+from zoo_registry import Provided, Range, Rounded
 from zoo_registry.errors import ExportError
 
 FORM_KEY = "videozoo.output"
 """Metadata of the file: whether the model returns one tensor, a mapping or a sequence of them."""
 _SIDECAR_FROM = 2**31 - 2**20  # protobuf ends at 2 GiB; beyond, weights go to a file beside the graph
+_OPERATION = re.compile(r"aten(?:\.|::)\w+")
 
 Form = Literal["tensor", "mapping", "sequence"]
+Calibration = Callable[[int], Iterator[tuple[Tensor, ...]]]
 
 
 def write(
@@ -29,10 +32,21 @@ def write(
     path: Path,
     *,
     inputs: Provided[tuple[str, ...] | None] = None,
+    metadata: Provided[Mapping[str, Any] | None] = None,
+    calibration: Provided[Calibration | None] = None,
+    free_axes: Provided[Mapping[str, Sequence[int]] | None] = None,
     opset: Annotated[int, Range(ge=13)] | None = None,
     exporter: Literal["auto", "dynamo", "torchscript"] = "auto",
     dynamic_batch: bool = True,
-) -> None:
+    dynamic_frames: bool = False,
+    int8: Literal["none", "static", "dynamic"] = "none",
+    calibration_batches: Annotated[int, Range(ge=1)] = 8,
+    calibration_method: Literal["minmax", "percentile", "entropy"] = "minmax",
+    reduce_range: bool = False,
+    keep: tuple[str, ...] = (),
+    max_difference: Annotated[float, Range(gt=0)] = 0.3,
+    min_agreement: Annotated[float, Range(ge=0, le=1)] = 0.95,
+) -> Rounded | None:
     """Write a model as an ONNX file that any runtime can load without this library.
 
     Args:
@@ -40,39 +54,97 @@ def write(
         example_inputs: one batch of what it takes, in order.
         path: the file; weights of 2 GiB and more go to `<path>.data`.
         inputs: names of the file's inputs; `input_0`, `input_1`, ... without.
-        opset: version of the operator set, None for the exporter's own.
+        metadata: kept in the file's `metadata_props` as JSON.
+        calibration: `(batches) -> inputs of the model`, for `int8: static`.
+        free_axes: axes that may have any length, such as height and width of pictures.
+        opset: version of the operator set, None for the exporter's own; simulated quantisation needs 17 or less.
         exporter: `dynamo` follows torch.export; `torchscript` records one forward pass, and is the only one that knows
             simulated quantisation; `auto` tries them in this order.
         dynamic_batch: the file takes batches of any size, else exactly one sample.
+        dynamic_frames: the file takes clips of any number of frames, where the network does.
+        int8: `static` measures activations on training data and computes convolutions and products in int8;
+            `dynamic` measures them at each call, for matrix products alone (transformers, heads).
+        calibration_batches: batches of training data to measure on.
+        calibration_method: how the range of an activation is taken from what was measured.
+        reduce_range: weights in 7 bits: needed on x86 processors without VNNI, whose sums of int8 overflow.
+        keep: modules that stay in float32, such as `head` or `stages.0`.
+        max_difference: how far an int8 file may be from the model, in parts of its largest answer.
+        min_agreement: part of the samples that an int8 file has to give the model's first answer.
+
+    Returns:
+        For int8 how far the file may differ.
 
     Raises:
-        ExportError: neither exporter can write the model, or it is not in float32.
+        ExportError: neither exporter can write the model, it is not in float32, or there is nothing to calibrate on.
     """
-    if any(parameter.dtype is torch.bfloat16 for parameter in model.parameters()):
-        raise ExportError(
-            "a bfloat16 model cannot be exported to ONNX: its convolutions take no bfloat16 in the runtimes",
-            hint="leave cast_bf16 out of `compress`, and let the runtime choose its precision",
-        )
-    example = _batch_of(2 if dynamic_batch else 1, example_inputs)
-    names = list(inputs or (f"input_{index}" for index in range(len(example))))
+    _refuse_types(model)
+    names = list(inputs or (f"input_{index}" for index in range(len(example_inputs))))
+    example = batch_of(2 if dynamic_batch else 1, example_inputs)
     with torch.no_grad():
         output_names, form = _outputs(model(*example))
+    graph = _Graph(
+        # An exporter puts all modules back into the mode of the outermost.
+        _Flat(model, form).eval(), example, names, output_names,
+        axes_of(names, batch=dynamic_batch, frames=dynamic_frames, more=free_axes), opset,
+    )  # fmt: skip
+    _write_float(graph, path, exporter)
+    _finish(path, form, to_text(metadata))
+    if int8 == "none":
+        return None
+    from zoo_plugins.export.onnx_int8 import Calibrated, quantize
+
+    quantize(
+        path, names, int8, keep=keep,
+        calibrated=Calibrated(calibration, calibration_batches, calibration_method, reduce_range),
+    )  # fmt: skip
+    return Rounded(max_difference=max_difference, min_agreement=min_agreement)
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """What is written, whichever exporter does it."""
+
+    model: nn.Module
+    example: tuple[Tensor, ...]
+    inputs: list[str]
+    outputs: list[str]
+    axes: list[dict[int, str]]
+    opset: int | None
+
+
+def _write_float(graph: _Graph, path: Path, exporter: str) -> None:
     attempts = {"dynamo": _by_dynamo, "torchscript": _by_torchscript}
-    chosen = list(attempts) if exporter == "auto" else [exporter]
-    flat = _Flat(model, form).eval()  # an exporter puts all modules back into the mode of the outermost
     failures = []
-    for name in chosen:
+    for name in attempts if exporter == "auto" else [exporter]:
         try:
-            with _quiet(), torch.no_grad():
-                attempts[name](flat, example, path, names, output_names, opset, dynamic_batch)
-                _finish(path, form)
+            attempts[name](graph, path)
             return
         except Exception as error:  # exporters raise whatever the traced code and their own passes raise
-            failures.append(f"{name}: {_reason(error)}")
+            failures.append(f"{name}: {_failure(error, graph.model)}")
     raise ExportError(
         "the model cannot be written as ONNX\n  " + "\n  ".join(failures),
-        hint="exporter: dynamo needs code that torch.export follows, torchscript an operation that ONNX has",
+        hint="write the named module with operations that ONNX has, or choose a format that keeps all of torch's "
+        "(export: torch_export)",
     )
+
+
+def _failure(error: Exception, model: nn.Module) -> str:
+    """Which operation of which module an exporter cannot write."""
+    if isinstance(error, ExportError):
+        return error.problems[0].message
+    said = reason(error)
+    operation, place = _OPERATION.search(said), place_of(error, model)
+    where = f" in {place}" if place else ""
+    return f"there is no {operation[0].replace('::', '.')}{where} in ONNX: {said}" if operation else f"{said}{where}"
+
+
+def _refuse_types(model: nn.Module) -> None:
+    types = {str(value.dtype).removeprefix("torch.") for value in model.parameters() if value.is_floating_point()}
+    if others := sorted(types - {"float32"}):
+        raise ExportError(
+            f"a {others[0]} model cannot be exported to ONNX: its convolutions take no {others[0]} in the runtimes",
+            hint="leave cast_bf16 out of `compress`, and let the runtime choose its precision",
+        )
 
 
 class _Flat(nn.Module):
@@ -101,35 +173,29 @@ def _outputs(output: Any) -> tuple[list[str], Form]:
     return names, form
 
 
-def _batch_of(size: int, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The first `size` samples, repeated if there are fewer: a batch of one would be taken for a constant."""
-    return tuple(torch.cat([tensor[:size]] * size)[:size].contiguous() for tensor in inputs)
+def _by_dynamo(graph: _Graph, path: Path) -> None:
+    program = exported_program(graph.model, graph.example, [*graph.axes])
+    with quiet(), torch.no_grad():
+        written = torch.onnx.export(
+            program, dynamo=True, input_names=graph.inputs, output_names=graph.outputs, opset_version=graph.opset,
+            verbose=False,
+        )  # fmt: skip
+        written.save(path, external_data=_bytes(graph.model) >= _SIDECAR_FROM)
 
 
-def _by_dynamo(
-    model: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str],
-    opset: int | None, dynamic_batch: bool,
-) -> None:  # fmt: skip
-    batch = {0: torch.export.Dim("batch")} if dynamic_batch else None
-    program = torch.onnx.export(
-        model, example, dynamo=True, input_names=inputs, output_names=outputs, opset_version=opset, verbose=False,
-        dynamic_shapes=(tuple(batch for _ in example),) if batch else None,
-    )  # fmt: skip
-    program.save(path, external_data=_bytes(model) >= _SIDECAR_FROM)
+def _by_torchscript(graph: _Graph, path: Path) -> None:
+    axes = dict(zip(graph.inputs, graph.axes, strict=True))
+    if "batch" in {name for one in graph.axes for name in one.values()}:
+        axes |= {name: {0: "batch"} for name in graph.outputs}
+    with quiet(), torch.no_grad():
+        torch.onnx.export(
+            graph.model, graph.example, str(path), dynamo=False, input_names=graph.inputs, output_names=graph.outputs,
+            opset_version=graph.opset or 17, dynamic_axes=axes,
+        )  # fmt: skip
 
 
-def _by_torchscript(
-    model: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str],
-    opset: int | None, dynamic_batch: bool,
-) -> None:  # fmt: skip
-    torch.onnx.export(
-        model, example, str(path), dynamo=False, input_names=inputs, output_names=outputs, opset_version=opset,
-        dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)} if dynamic_batch else None,
-    )  # fmt: skip
-
-
-def _finish(path: Path, form: Form) -> None:
-    """Shrink quantised weights, note in the file how its outputs belong together, and check it."""
+def _finish(path: Path, form: Form, description: str | None) -> None:
+    """Shrink quantised weights, note in the file what it is and how its outputs belong together, and check it."""
     import onnx
 
     from zoo_plugins.export.int8_weights import store_int8_weights
@@ -138,36 +204,10 @@ def _finish(path: Path, form: Form) -> None:
     file = onnx.load(path, load_external_data=False)
     if not sidecar:
         store_int8_weights(file.graph)
-    onnx.helper.set_model_props(file, {FORM_KEY: form})
+    onnx.helper.set_model_props(file, {FORM_KEY: form} | ({KEY: description} if description else {}))
     onnx.save(file, path)
     onnx.checker.check_model(path)
 
 
 def _bytes(model: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
-
-
-def _reason(error: Exception) -> str:
-    """What the exporter's cause of causes says, in one line: the outer errors tell how to file a bug."""
-    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first[:200]}"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Both exporters talk to people who debug exporters: hold back prints, warnings and log lines below errors."""
-    loggers: list[Callable[..., Any] | Any] = [
-        logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")
-    ]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,0 +1,167 @@
+"""Computes an ONNX file in int8 where onnxruntime can: activations unsigned, weights signed and per channel.
+
+Unsigned activations with signed weights are what x86 processors multiply in one instruction (VNNI's VPDPBUSD).
+onnxruntime's own default, both signed, goes through slower code: on a processor with AVX512-VNNI R(2+1)D-18 ran 1.6
+times as fast as in float32 with it, and 2.7 times with this.
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zoo_registry.errors import ExportError
+
+_PRODUCTS = ("MatMul", "Gemm", "Attention")
+"""What `dynamic` computes in int8: onnxruntime's convolutions of integers are slower than those of floats."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What static quantisation measures activations on, and how.
+
+    Attributes:
+        batches: `(count) -> inputs of the model`; None where there is no data.
+        count: how many batches.
+        method: `minmax`, `percentile` or `entropy`.
+        reduce_range: weights in 7 bits.
+    """
+
+    batches: Callable[[int], Iterator[tuple[Tensor, ...]]] | None
+    count: int
+    method: str
+    reduce_range: bool
+
+
+def quantize(path: Path, names: Sequence[str], kind: str, *, keep: Sequence[str], calibrated: Calibrated) -> None:
+    """Replace a file in float32 by one in int8.
+
+    Args:
+        path: the file.
+        names: of its inputs.
+        kind: `static` or `dynamic`.
+        keep: modules that stay in float32.
+        calibrated: data for `static`.
+
+    Raises:
+        ExportError: no calibration data, an already quantised model, or a module in `keep` that has no operation.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
+
+    file = onnx.load(path, load_external_data=False)
+    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in file.graph.node):
+        raise ExportError(
+            "the model is quantised already, and its file computes in int8 as it is",
+            hint="leave `int8` out of the exporter, or quantisation out of `compress`",
+        )
+    kept = _nodes_of(file.graph, keep)
+    props = {prop.key: prop.value for prop in file.metadata_props}
+    common: dict[str, Any] = {
+        "weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": calibrated.reduce_range,
+        "nodes_to_exclude": kept, "use_external_data_format": path.with_name(f"{path.name}.data").exists(),
+    }  # fmt: skip
+    draft = path.with_name(f"int8.{path.name}")
+    with _root_logger_quiet():
+        if kind == "dynamic":
+            quantize_dynamic(path, draft, op_types_to_quantize=list(_PRODUCTS), **common)
+        else:
+            reader = _Reader(names, calibrated)
+            quantize_static(
+                path, draft, reader, activation_type=QuantType.QUInt8, calibrate_method=_method(calibrated.method),
+                **common,
+            )  # fmt: skip
+    draft.replace(path)
+    written = onnx.load(path, load_external_data=False)
+    onnx.helper.set_model_props(written, props)
+    onnx.save(written, path)
+
+
+def _method(name: str) -> Any:
+    from onnxruntime.quantization import CalibrationMethod
+
+    return {
+        "minmax": CalibrationMethod.MinMax,
+        "percentile": CalibrationMethod.Percentile,
+        "entropy": CalibrationMethod.Entropy,
+    }[name]
+
+
+class _Reader:
+    """Gives onnxruntime one set of inputs after the other (its `CalibrationDataReader`)."""
+
+    def __init__(self, names: Sequence[str], calibrated: Calibrated) -> None:
+        if calibrated.batches is None:
+            raise ExportError(
+                "int8: static needs calibration data to measure activations on, and there is none",
+                hint="fill data.train, or name films; `int8: dynamic` needs no data",
+            )
+        self._inputs = calibrated.batches(calibrated.count)
+        self._names, self.seen = names, 0
+
+    def get_next(self) -> dict[str, Any] | None:
+        inputs = next(self._inputs, None)
+        if inputs is None:
+            if not self.seen:
+                raise ExportError("int8: static needs calibration data, and not one clip of it could be read")
+            return None
+        self.seen += 1
+        if len(inputs) != len(self._names):
+            raise ExportError(
+                f"calibration data has {len(inputs)} tensors a batch, the model takes {', '.join(self._names)}"
+            )
+        return {name: value.detach().cpu().numpy() for name, value in zip(self._names, inputs, strict=True)}
+
+
+def _nodes_of(graph: Any, modules: Sequence[str]) -> list[str]:
+    """Names of the graph's nodes that came from some modules."""
+    if not modules:
+        return []
+    scopes = {node.name: _modules_of(node) for node in graph.node}
+    unknown = [name for name in modules if not any(_within(name, found) for found in scopes.values())]
+    if unknown:
+        known = sorted({scope for found in scopes.values() for scope in found})
+        raise ExportError(
+            f"keep: no operation of the file comes from {', '.join(unknown)}",
+            hint=f"modules are {', '.join(known[:16])}{', ...' if len(known) > 16 else ''}"
+            if known
+            else "only the dynamo exporter notes which module an operation comes from",
+        )
+    return [name for name, found in scopes.items() if any(_within(module, found) for module in modules)]
+
+
+def _modules_of(node: Any) -> list[str]:
+    """The modules that a node comes from: as the dynamo exporter notes them, and those whose weights it takes.
+
+    A convolution that a batch norm was folded into is noted as the batch norm's.
+    """
+    noted = next((prop.value for prop in node.metadata_props if prop.key == "pkg.torch.onnx.name_scopes"), "[]")
+    try:
+        scopes = [str(scope) for scope in ast.literal_eval(noted)][:-1]  # the last one is the operation itself
+    except (ValueError, SyntaxError):
+        scopes = []
+    weights = [name.rpartition(".")[0] for name in node.input if name.startswith("model.")]
+    return [name.removeprefix("model.") for name in (*scopes, *weights) if name not in ("", "model")]
+
+
+def _within(module: str, scopes: Sequence[str]) -> bool:
+    return any(scope == module or scope.startswith(f"{module}.") for scope in scopes)
+
+
+@contextmanager
+def _root_logger_quiet() -> Iterator[None]:
+    """The quantiser of onnxruntime warns through the root logger of what is wanted here."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
