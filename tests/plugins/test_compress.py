@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,13 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo_plugins.compress import bfloat16, prune, quantize
+from zoo_plugins.compress import bfloat16, prune
 from zoo_plugins.compress.folding import find_pairs, fold
-from zoo_registry.errors import ArtefactError, ParameterError, RunError
-
-needs_quantization = pytest.mark.skipif(
-    importlib.util.find_spec("pytorch_quantization") is None, reason="the extra videozoo[quantization] is absent"
-)
+from zoo_registry.errors import ArtefactError, ParameterError
 
 
 @dataclass
@@ -204,155 +197,6 @@ class TestFolding:
         assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
 
 
-@needs_quantization
-class TestInt8:
-    def test_rounds_weights_per_channel_and_inputs_per_tensor(self):
-        layer = nn.Linear(2, 2, bias=False)
-        with torch.no_grad():
-            layer.weight.copy_(torch.tensor([[1.27, 0.304], [-12.7, 2.14]]))
-        context = Calibration([(torch.tensor([[2.54, -1.0]]),)])
-
-        quantised, _ = quantize.quantize_int8(layer, context, calibrator="max")
-
-        # Steps: 0.01 and 0.1 for the two rows of the weight, 0.02 for inputs; 0.311 rounds to 16 steps.
-        found = quantised(torch.tensor([[0.311, 99.0]]))
-        expected = torch.tensor([[1.27 * 0.32 + 0.30 * 2.54, -12.7 * 0.32 + 2.1 * 2.54]])
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-
-    def test_rounds_like_the_library(self):
-        from pytorch_quantization.nn import TensorQuantizer
-        from pytorch_quantization.tensor_quant import QuantDescriptor
-
-        from zoo_plugins.compress.int8 import Int8
-
-        values = torch.randn(8, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-        for axis, amax in ((None, torch.tensor(1.5)), (0, values.abs().amax((1, 2, 3), keepdim=True))):
-            theirs = TensorQuantizer(QuantDescriptor(num_bits=8, axis=axis, amax=amax.numpy()))
-            torch.testing.assert_close(Int8(amax, axis)(values), theirs(values), rtol=0, atol=1e-6)
-
-    @pytest.mark.parametrize("calibrator", ["max", "percentile", "entropy"])
-    def test_stays_close_and_reloads_exactly(self, network, context, calibrator):
-        expected = network(clips(9))
-
-        quantised, record = quantize.quantize_int8(network, context, calibrator=calibrator, batches=2)
-
-        found = quantised(clips(9))
-        assert (found - expected).norm() < 0.05 * expected.norm()
-        assert not torch.equal(found, expected)
-        assert torch.equal(reloaded(quantised, record, quantize.restore)(clips(9)), found)
-
-    def test_records_what_was_folded_and_quantised(self, network, context):
-        _, record = quantize.quantize_int8(network, context)
-
-        assert record["folded"] == [["0", "1"], ["3", "4"]]
-        assert list(record["layers"]) == ["0", "3", "8"]
-        assert record["layers"]["3"] == {
-            "type": "Conv3d",
-            "bits": 8,
-            "signed": True,
-            "input": {"axis": None, "range": []},
-            "weight": {"axis": 0, "range": [16, 1, 1, 1, 1]},
-        }
-
-    def test_skips_what_it_is_told_to(self, network, context):
-        quantised, record = quantize.quantize_int8(network, context, skip=["8", "0*"])
-
-        assert list(record["layers"]) == ["3"]
-        assert type(quantised[8]) is nn.Linear
-        with pytest.raises(ParameterError, match="no layer to quantise"):
-            quantize.quantize_int8(video_network(), context, skip=["*"])
-
-    def test_quantises_subclasses_that_compute_the_same_only(self, context):
-        class Named(nn.Conv3d):
-            pass
-
-        class Standardised(nn.Conv3d):
-            def forward(self, x):
-                return self._conv_forward(x, self.weight / self.weight.norm(), self.bias)
-
-        network = nn.Sequential(Named(3, 3, 1), Standardised(3, 3, 1), nn.Conv3d(3, 3, 3, padding="same"))
-
-        _, record = quantize.quantize_int8(network.eval(), context)
-
-        assert list(record["layers"]) == ["0"]
-
-    def test_leaves_a_layer_whose_weight_is_only_borrowed(self):
-        class Borrows(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.lent, self.called = nn.Linear(4, 4), nn.Linear(4, 4)
-
-            def forward(self, x):
-                return self.called(nn.functional.linear(x, self.lent.weight))
-
-        _, record = quantize.quantize_int8(Borrows().eval(), Calibration([(torch.randn(2, 4),)]))
-
-        assert list(record["layers"]) == ["called"]
-
-    def test_of_pruned_channels_gives_zeros(self, context):
-        network = nn.Sequential(nn.Conv3d(3, 2, 1, bias=False)).eval()
-        with torch.no_grad():
-            network[0].weight[0] = 0
-
-        quantised, _ = quantize.quantize_int8(network, context)
-
-        output = quantised(clips(9))
-        assert torch.equal(output[:, 0], torch.zeros_like(output[:, 0]))
-        assert output[:, 1].abs().max() > 0.1
-
-    def test_keeps_rare_values_when_nearly_all_are_zero(self):
-        sparse = torch.zeros(1, 100_000)
-        sparse[0, 7] = 1.0
-
-        quantised, _ = quantize.quantize_int8(nn.Linear(100_000, 1).eval(), Calibration([(sparse,)]), percentile=99.0)
-
-        assert quantised._input_quantizer._amax.item() == 1.0
-
-    def test_needs_calibration_data(self, network):
-        context = Calibration([(clips(2),)])
-        context.calibration = lambda batches: iter(())  # type: ignore[method-assign]
-        with pytest.raises(RunError, match="no batch to calibrate on"):
-            quantize.quantize_int8(network, context)
-
-    def test_refuses_infinite_activations(self, network):
-        with pytest.raises(RunError, match="infinite or NaN"):
-            quantize.quantize_int8(network, Calibration([(clips(2) * float("inf"),)]))
-
-    def test_lets_gradients_through(self, network, context):
-        quantised, _ = quantize.quantize_int8(network, context)
-
-        quantised(clips(9)).sum().backward()
-
-        assert quantised[0].weight.grad.isfinite().all()
-        assert quantised[0].weight.grad.abs().max() > 0
-
-    def test_works_after_and_before_bfloat16(self, network, context):
-        expected = network(clips(9))
-        cast, _ = bfloat16.cast_bf16(copy.deepcopy(network), context)
-        first, _ = quantize.quantize_int8(cast, context)
-        quantised, _ = quantize.quantize_int8(network, context)
-        second, _ = bfloat16.cast_bf16(quantised, context)
-
-        for model in (first, second):
-            assert (model(clips(9)) - expected).norm() < 0.1 * expected.norm()
-
-    def test_leaves_torch_and_logging_as_they_were(self):
-        code = (
-            "import logging, torch\n"
-            "conv, handlers, level = torch.nn.Conv3d, logging.root.handlers[:], logging.root.level\n"
-            "import zoo_plugins.compress.int8\n"
-            "assert torch.nn.Conv3d is conv and logging.root.handlers == handlers and logging.root.level == level"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-LAYER = {
-    "type": "Linear", "bits": 8, "signed": True,
-    "input": {"axis": None, "range": []}, "weight": {"axis": 0, "range": [5, 1]},
-}  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("restore", "record", "complaint"),
     [
@@ -372,27 +216,3 @@ def test_a_record_that_does_not_fit_is_refused(restore, record, complaint):
         network = architecture()
     with pytest.raises(ArtefactError, match=complaint):
         restore(network, record)
-
-
-@needs_quantization
-@pytest.mark.parametrize(
-    ("record", "complaint"),
-    [
-        ({"folded": {}, "layers": {}}, "'folded'"),
-        ({"folded": [["0"]], "layers": {}}, "not \\[convolution, batch norm\\]"),
-        ({"folded": [["1", "0"]], "layers": {}}, "which is a BatchNorm3d"),
-        ({"folded": [["0", "4"]], "layers": {}}, "channels differ"),
-        ({"folded": [], "layers": {"2": LAYER}}, "which is a ReLU"),
-        ({"folded": [], "layers": {"8": LAYER | {"bits": 4}}}, "otherwise than the model"),
-        (
-            {"folded": [], "layers": {"8": LAYER | {"weight": {"axis": 0, "range": [10**12, 1]}}}},
-            "otherwise than the model",
-        ),
-        ({"folded": [], "layers": {"8": "Linear"}}, "otherwise than the model"),
-    ],
-)  # fmt: skip
-def test_a_quantisation_record_that_does_not_fit_is_refused(record, complaint):
-    with torch.device("meta"):
-        network = architecture()
-    with pytest.raises(ArtefactError, match=complaint):
-        quantize.restore(network, record)

@@ -45,6 +45,7 @@ def zoo_compressions() -> Iterable[Compression]:
             requires=("pytorch_quantization",),
             extra="videozoo[quantization]",
             licence="apache-2.0",
+            version=2,
         ),
         Compression(
             "fine_tune",
