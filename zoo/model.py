@@ -26,6 +26,7 @@ from zoo_registry.names import reference_kind
 from zoo_registry.protocols import Batch, Sample, StagedNetwork, Task, select_rows
 
 if TYPE_CHECKING:
+    from zoo_registry.catalog import Listed
     from zoo_registry.entries import AudioSpec, ClipSpec
 
 
@@ -262,14 +263,15 @@ def load(
     clip: Mapping[str, Any] | None = None,
     device: str | torch.device = "cpu",
     allow_pickle: bool = False,
+    trust: bool = False,
 ) -> ZooModel:
-    """Load a model by name, from a run, a folder or a store.
+    """Load a model by name, from a run, a folder, a store or an exported file.
 
     Args:
         reference: a name from the catalogue, with a tag or not (`torchvision/r3d_18`, `r3d_18.k400`); a run or a model
             folder (`./runs/x`, or `runs/x` where no model is called so); a URI (`file:runs/x/model`,
             `hf://org/name@commit`), also of what timm, transformers and others put on the Hub, where a plugin
-            recognises it.
+            recognises it; an exported file (`runs/x/model.onnx`) of any format that an installed plugin knows.
         pretrained: for names: published weights (those of the tag, else the first), or random ones.
         num_classes: for names: outputs of the head; by default as many as the published weights have. Where it is not
             what the weights were trained for, the head starts from random values and a warning says so.
@@ -281,6 +283,7 @@ def load(
         device: where the model goes.
         allow_pickle: for repositories and folders of other libraries: weights may be a pickle. Only tensors are read
             from it (`weights_only=True`), and a warning says so.
+        trust: for exported files: open also those of formats that run code of the file's author when they are opened.
 
     Returns:
         The model in eval mode: the same kind of thing, wherever it came from.
@@ -299,6 +302,11 @@ def load(
     """
     _check_options(num_classes, {"params": params, "clip": clip}, device)
     text = os.fspath(reference)
+    if (file := _exported(reference, text)) is not None:
+        _refuse_changes(text, features_only, not pretrained, num_classes, params, clip)
+        from zoo.export.file_model import load_file
+
+        return load_file(*file, device=device, trust=trust)
     kind = "path" if isinstance(reference, os.PathLike) else reference_kind(text)
     if kind == "name":
         from zoo.pretrained import load_by_name
@@ -326,6 +334,28 @@ def load(
         )
     uri = text if kind == "uri" else f"file:{text}"
     return _load_from(uri, device, features_only=features_only, allow_pickle=allow_pickle)
+
+
+def _exported(reference: object, text: str) -> tuple[Path, Listed] | None:
+    """The file and format of an exported model; None for everything else."""
+    from zoo.export.file_format import file_reference
+
+    if isinstance(reference, os.PathLike) and not text.startswith(("./", "../", "/")):
+        text = f"./{text}"
+    return file_reference(text)
+
+
+def _refuse_changes(text: str, *changes: object) -> None:
+    """A file is what it is.
+
+    Raises:
+        ArtefactError: something is to be changed in it.
+    """
+    if any(change not in (None, False, {}) for change in changes):
+        raise ArtefactError(
+            f"{text!r} is an exported file, which cannot be changed any more",
+            hint="`features_only`, `pretrained`, `num_classes`, `params` and `clip` go with names from the catalogue",
+        )
 
 
 def _check_options(num_classes: object, mappings: Mapping[str, object], device: str | torch.device) -> None:

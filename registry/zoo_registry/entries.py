@@ -317,9 +317,12 @@ class Exporter(Entry):
     whose names begin like its own. `load` reads back: `(path) -> Callable` that takes the same positional inputs and
     returns the model's output as torch tensors.
 
-    What `load` returns may have `metadata`, the JSON-able mapping that the file keeps (None where it keeps none), and
-    `inputs`, the names of what it takes. `load` may take the keywords `device` and `precision` (`fp32` or `bf16`): one
-    without them runs on the CPU, in the numbers that the file holds.
+    What `load` returns may have `metadata`, the JSON-able mapping that the file keeps (None where it keeps none),
+    `inputs`, the names of what it takes, and `files`, all it consists of where that is more than the one. `load` may
+    take the keywords `device` and `precision` (`fp32` or `bf16`): one without them runs on the CPU, in the numbers that
+    the file holds.
+
+    A module of the model with a true attribute `keeps_float` holds numbers that no exporter may round to fewer bits.
 
     Attributes:
         load: import string.

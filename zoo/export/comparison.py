@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,11 +24,13 @@ class Comparison:
             batch where this is above 1; infinite where shapes or names differ or one side is NaN.
         agreement: part of the samples with the same first answer; None where no output has scores per class.
         samples: how many were compared.
+        furthest: name of the output with the largest difference; empty where all are the same.
     """
 
     max_difference: float
     agreement: float | None
     samples: int
+    furthest: str = field(default="", repr=False)
 
 
 def compare(pairs: Iterable[tuple[Outputs, Outputs]]) -> Comparison:
@@ -42,15 +44,17 @@ def compare(pairs: Iterable[tuple[Outputs, Outputs]]) -> Comparison:
         >>> compare([({"logits_bk": scores}, {"logits_bk": other})])
         Comparison(max_difference=0.75, agreement=0.5, samples=2)
     """
-    largest, samples, agreeing, classified = 0.0, 0, 0, 0
+    largest, furthest, samples, agreeing, classified = 0.0, "", 0, 0, 0
     for expected, found in pairs:
-        largest = max(largest, difference(expected, found))
+        for key, apart in differences(expected, found).items():
+            if apart > largest:
+                largest, furthest = apart, key
         samples += max((len(value) for value in expected.values()), default=0)
         for key, scores in expected.items():
             if key.endswith(CLASSES) and isinstance(scores, Tensor):
                 classified += len(scores)
                 agreeing += _same_answers(scores, found.get(key))
-    return Comparison(largest, agreeing / classified if classified else None, samples)
+    return Comparison(largest, agreeing / classified if classified else None, samples, furthest)
 
 
 def cosine(pairs: Iterable[tuple[Outputs, Outputs]]) -> float | None:
@@ -80,10 +84,15 @@ def cosine(pairs: Iterable[tuple[Outputs, Outputs]]) -> float | None:
 
 def difference(expected: Outputs, found: Outputs) -> float:
     """`Comparison.max_difference` of one batch."""
-    if set(expected) != set(found):
-        return float("inf")
-    pairs = [pair for key in expected for pair in _tensors(expected[key], found[key])]
-    return max((_of_tensors(*pair) for pair in pairs), default=0.0)
+    return max(differences(expected, found).values(), default=0.0)
+
+
+def differences(expected: Outputs, found: Outputs) -> dict[str, float]:
+    """The same for each output by name; one that only one side has is infinitely far."""
+    apart = {key: float("inf") for key in {*expected, *found}}
+    for key in expected.keys() & found.keys():
+        apart[key] = max((_of_tensors(*pair) for pair in _tensors(expected[key], found[key])), default=0.0)
+    return apart
 
 
 def _of_tensors(expected: Tensor | None, found: Tensor | None) -> float:

@@ -9,7 +9,8 @@ from zoo.report.table import Table
 
 NOTE = (
     "Each file was read back and given the same preprocessed clips as the model; `allowed` is how far their answers "
-    "may be apart. Times are of one sample on the CPU."
+    "may be apart. Times are of one sample on the CPU. Of files that prepare pixels themselves: how many grey levels "
+    "(of 255) those are from the decoder's, and how often the answer to whole frames is that to a prepared clip."
 )
 
 
@@ -19,7 +20,18 @@ def table(exported: Sequence[Exported]) -> Table:
     Returns:
         A table with plain values; the terminal and the report write units.
     """
-    columns = ("file", "format", "file bytes", "difference", "allowed", "agreement", "samples", "p50 ms")
+    columns = (
+        "file",
+        "format",
+        "file bytes",
+        "difference",
+        "allowed",
+        "agreement",
+        "samples",
+        "p50 ms",
+        "grey levels",
+        "whole frames",
+    )
     rows = [
         (
             file.path.name,
@@ -30,6 +42,8 @@ def table(exported: Sequence[Exported]) -> Table:
             file.agreement,
             file.samples,
             file.latency_ms,
+            file.grey_levels,
+            file.ordinary_agreement,
         )
         for file in exported
     ]

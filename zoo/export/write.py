@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from torch.nn import Module
 
 from zoo.build import build
 from zoo.compress.latency import measure_latency
-from zoo.export.comparison import compare, difference
+from zoo.export.comparison import Comparison, compare, difference
+from zoo.export.preparing import Preparing
+from zoo.export.raw_clips import CLIP, Unprepared
+from zoo_registry import Rounded
 from zoo_registry.catalog import Listed
 from zoo_registry.errors import ExportError, ZooError
 from zoo_registry.protocols import Batch, Outputs
@@ -34,6 +38,16 @@ jumps where a value crosses a step, as it does between runtimes.
 """
 STEADINESS = 4.0
 """A file may differ from its model by as many times what the model differs from itself."""
+GREY_LEVELS = 3.0
+"""How far, on the mean, pixels that a file prepares may be from those that the decoder does, of 255.
+
+Two rights differ by 1.2 on films of the world (measured on 16: the decoder scales a film's half-sized colours before
+they become RGB), more on small ones of bright shapes. Where one pixel is further from the next than this, so far is
+allowed: a window that is wrong by a pixel is further off on all that have something to see.
+"""
+
+Calibration = Callable[[int], Iterator[tuple[Tensor, ...]]]
+"""`(batches) -> inputs of the model`, from training data."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,9 @@ class Exported:
         agreement: part of the samples with the same first answer; None for tasks without classes.
         samples: how many were compared.
         latency_ms: median time of one sample through the file, on the CPU, in milliseconds.
+        grey_levels: of a file that prepares pixels itself, how far they are on the mean from those that the decoder
+            prepares, of 255; None for other files.
+        ordinary_agreement: of such a file on frames as films have them, with the model on ordinarily prepared clips.
     """
 
     path: Path
@@ -59,6 +76,8 @@ class Exported:
     agreement: float | None
     samples: int
     latency_ms: float
+    grey_levels: float | None = None
+    ordinary_agreement: float | None = None
 
 
 def export(
@@ -73,6 +92,9 @@ def export(
     inputs: Sequence[str] = (),
     tolerance: float = 1e-3,
     progress: Callable[[str], None] | None = None,
+    calibration: Calibration | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    unprepared: Unprepared | None = None,
 ) -> Exported:
     """Write a model to a file that says the same, or leave no file.
 
@@ -89,8 +111,13 @@ def export(
         batches: real, preprocessed batches to compare on.
         predict: the task's.
         inputs: names of the model's inputs.
-        tolerance: largest difference allowed, see `zoo.export.comparison.Comparison`.
+        tolerance: largest difference allowed, see `zoo.export.comparison.Comparison`; an exporter that rounds, such as
+            to int8, says itself how far its file may be.
         progress: told what is being done, a line at a time.
+        calibration: training data, for exporters that quantise.
+        metadata: JSON-able description of the model that is kept in the file, see `zoo.export.description`.
+        unprepared: where the file shall take uint8 frames of any size, and prepare them itself: the clip spec, and
+            clips to compare on as their films have them.
 
     Returns:
         What was written and how it compares.
@@ -101,61 +128,135 @@ def export(
     """
     say = progress or (lambda text: None)
     path = Path(path)
-    write = build(listed, params, {"inputs": tuple(inputs) or None})
     model = copy.deepcopy(module).to("cpu").eval()
     on_cpu = tuple(tensor.detach().cpu() for tensor in example)
+    grey_levels = ordinary_agreement = None
+    if unprepared is not None:
+        say("compare prepared pixels")
+        bare, model = model, _preparing(model, unprepared, inputs)
+        grey_levels, ordinary_agreement = _against_ordinary(bare, model, unprepared, predict)
+        on_cpu = tuple(next(unprepared.pairs())[0].inputs.values())
+        batches = (raw for raw, _ in unprepared.pairs())
+        calibration = None if calibration is None else _raw_calibration(unprepared)
+    provided = {
+        "inputs": tuple(inputs) or None,
+        "calibration": calibration,
+        "metadata": metadata,
+        "free_axes": {CLIP: (3, 4)} if unprepared is not None else _native_axes(metadata),
+    }
+    write = build(listed, params, provided)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as folder:
         draft = Path(folder) / path.name
         say(f"export {listed.name}")
         with _named(listed):
-            write(model, on_cpu, draft)
+            rounded = write(model, on_cpu, draft)
         say(f"compare {listed.name}")
-        found = _read_back(listed, draft, model, on_cpu, _first_alone(batches), predict, tolerance)
+        work = _Compared(listed, model, on_cpu, predict, tolerance, rounded if isinstance(rounded, Rounded) else None)
+        found = work.read_back(draft, _first_alone(batches))
+        found = replace(found, grey_levels=grey_levels, ordinary_agreement=ordinary_agreement)
         return replace(found, path=path, bytes=_move(Path(folder), path))
 
 
-def _read_back(
-    listed: Listed,
-    draft: Path,
-    model: Module,
-    example: Sequence[Tensor],
-    batches: Iterable[Batch],
-    predict: Predict,
-    tolerance: float,
-) -> Exported:
-    """Open the written file, and say how it compares with its model if that is well enough."""
-    if not draft.is_file():
-        raise ExportError(f"{listed.name} wrote no file", hint=_source(listed))
-    pairs: list[tuple[Outputs, Outputs]] = []
-    unsteady = 0.0
-    with _named(listed), torch.no_grad():
-        loaded = listed.resolve_builder("load")(draft)
-        for batch in batches:
-            expected = predict(model, batch)
-            pairs.append((expected, predict(loaded, batch)))
-            with _nudged(model):
-                unsteady = max(unsteady, difference(expected, predict(model, batch)))
-        latency = measure_latency(loaded, example)
-    if not pairs:
-        raise ExportError("there is no data to compare the exported file on", hint="fill data.val")
-    comparison, allowed = compare(pairs), max(tolerance, STEADINESS * unsteady)
-    if comparison.max_difference > allowed:
+def _preparing(model: Module, unprepared: Unprepared, inputs: Sequence[str]) -> Module:
+    if CLIP not in inputs:
         raise ExportError(
-            f"{listed.name}: the file differs from the model by {comparison.max_difference:.3g} on "
-            f"{comparison.samples} samples, {allowed:.3g} is allowed; it was not kept",
-            hint="other parameters of the exporter may follow the model better",
+            f"preprocess: true prepares clips, and this model takes {', '.join(inputs) or 'unnamed inputs'}",
+            hint="leave `preprocess` out",
         )
-    return Exported(
-        path=draft,
-        format=listed.entry.name,
-        bytes=draft.stat().st_size,
-        max_difference=comparison.max_difference,
-        allowed=allowed,
-        agreement=comparison.agreement,
-        samples=comparison.samples,
-        latency_ms=latency.p50_ms,
-    )
+    return Preparing(model, unprepared.clip, tuple(inputs).index(CLIP)).eval()
+
+
+def _against_ordinary(
+    bare: Module, model: Module, unprepared: Unprepared, predict: Predict
+) -> tuple[float, float | None]:
+    """How far pixels prepared inside are from the decoder's, in grey levels, and what that changes in answers."""
+    preparation: Any = model.preparation
+    levels, steps, pairs = [], [], []
+    with torch.no_grad():
+        for raw, ordinary in unprepared.pairs():
+            apart = (preparation(raw.inputs[CLIP]) - ordinary.inputs[CLIP]) / preparation.scale
+            levels.append(apart.abs().mean().item())
+            steps.append((ordinary.inputs[CLIP].diff(dim=-1) / preparation.scale).abs().mean().item())
+            pairs.append((predict(bare, ordinary), predict(model, raw)))
+    if not levels:
+        raise ExportError("there is no data to compare the exported file on", hint="fill data.val")
+    mean, allowed = sum(levels) / len(levels), max(GREY_LEVELS, sum(steps) / len(steps))
+    if not mean <= allowed:
+        raise ExportError(
+            f"pixels prepared inside the file are {mean:.1f} grey levels from those that the decoder prepares, "
+            f"{allowed:.1f} are allowed",
+            hint="leave `preprocess` out, and say with which clip spec and films this happens",
+        )
+    return mean, compare(pairs).agreement
+
+
+def _raw_calibration(unprepared: Unprepared) -> Calibration:
+    return lambda count: (tuple(raw.inputs.values()) for raw, _ in islice(unprepared.pairs(), count))
+
+
+def _native_axes(metadata: Mapping[str, Any] | None) -> Mapping[str, tuple[int, ...]] | None:
+    """Height and width of a model whose clips are as large as their films."""
+    clip = (metadata or {}).get("clip") or {}
+    return {CLIP: (3, 4)} if clip.get("size") == "native" else None
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What a written file is held against."""
+
+    listed: Listed
+    model: Module
+    example: Sequence[Tensor]
+    predict: Predict
+    tolerance: float
+    rounded: Rounded | None
+
+    def read_back(self, draft: Path, batches: Iterable[Batch]) -> Exported:
+        """Open the written file, and say how it compares with its model if that is well enough."""
+        if not draft.is_file():
+            raise ExportError(f"{self.listed.name} wrote no file", hint=_source(self.listed))
+        pairs: list[tuple[Outputs, Outputs]] = []
+        unsteady = 0.0
+        with _named(self.listed), torch.no_grad():
+            loaded = self.listed.resolve_builder("load")(draft)
+            for batch in batches:
+                expected = self.predict(self.model, batch)
+                pairs.append((expected, self.predict(loaded, batch)))
+                with _nudged(self.model):
+                    unsteady = max(unsteady, difference(expected, self.predict(self.model, batch)))
+            latency = measure_latency(loaded, self.example)
+        if not pairs:
+            raise ExportError("there is no data to compare the exported file on", hint="fill data.val")
+        comparison = compare(pairs)
+        allowed = self.rounded.max_difference if self.rounded else max(self.tolerance, STEADINESS * unsteady)
+        self._check(comparison, allowed)
+        return Exported(
+            path=draft,
+            format=self.listed.entry.name,
+            bytes=draft.stat().st_size,
+            max_difference=comparison.max_difference,
+            allowed=allowed,
+            agreement=comparison.agreement,
+            samples=comparison.samples,
+            latency_ms=latency.p50_ms,
+        )
+
+    def _check(self, comparison: Comparison, allowed: float) -> None:
+        name, agreement = self.listed.name, comparison.agreement
+        if comparison.max_difference > allowed:
+            outputs = f" (in {comparison.furthest})" if comparison.furthest else ""
+            raise ExportError(
+                f"{name}: the file differs from the model by {comparison.max_difference:.3g} on "
+                f"{comparison.samples} samples{outputs}, {allowed:.3g} is allowed; it was not kept",
+                hint="other parameters of the exporter may follow the model better",
+            )
+        if self.rounded and agreement is not None and agreement < self.rounded.min_agreement:
+            raise ExportError(
+                f"{name}: the file gives the model's first answer for {agreement:.1%} of {comparison.samples} samples, "
+                f"{self.rounded.min_agreement:.1%} are asked for; it was not kept",
+                hint="calibrate on more batches, keep more modules in float32, or lower `min_agreement`",
+            )
 
 
 def _first_alone(batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -491,24 +491,16 @@ class _Stages:
             place(self.pipeline.task, self.device)
 
     def _write_exports(self, batches: Sequence[Batch]) -> None:
-        from zoo.export import export, table
+        from zoo.export import table
+        from zoo.runner.exporting import write_exports
 
-        written = []
-        for slot in self.recipe.export:
-            listed = catalog().resolve("exporter", slot.name)
-            file = export(
-                self.module,
-                listed,
-                slot.params,
-                example=tuple(value[:1] for value in batches[0].inputs.values()),
-                path=self.folder.path / f"model{getattr(listed.entry, 'suffix', '')}",
-                batches=batches,
-                predict=self.pipeline.task.predict,
-                inputs=self.pipeline.listed.model.inputs,
-                progress=self.progress.say,
-            )
-            written.append(file)
-            self.summary[f"export/{listed.entry.name}/max_difference"] = file.max_difference
+        slots, pipeline = self.recipe.export, self.pipeline
+        written = write_exports(slots, self.module, pipeline, self.folder, batches, self._shown, self.progress.say)
+        for file in written:
+            name = f"{file.format}{file.path.name.partition('.')[0].removeprefix('model')}"
+            self.summary[f"export/{name}/max_difference"] = file.max_difference
+            self.summary[f"export/{name}/bytes"] = file.bytes
+            self.summary[f"export/{name}/latency_ms"] = file.latency_ms
         self.tables.append(table(written))
 
     def _some_batches(self, samples: int) -> list[Batch]:

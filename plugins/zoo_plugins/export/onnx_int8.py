@@ -40,7 +40,9 @@ class Calibrated:
     reduce_range: bool
 
 
-def quantize(path: Path, names: Sequence[str], kind: str, *, keep: Sequence[str], calibrated: Calibrated) -> None:
+def quantize(
+    path: Path, names: Sequence[str], kind: str, *, keep: Sequence[str], exact: Sequence[str], calibrated: Calibrated
+) -> None:
     """Replace a file in float32 by one in int8.
 
     Args:
@@ -48,6 +50,7 @@ def quantize(path: Path, names: Sequence[str], kind: str, *, keep: Sequence[str]
         names: of its inputs.
         kind: `static` or `dynamic`.
         keep: modules that stay in float32.
+        exact: likewise, those that a model itself keeps so; the graph may have none of them.
         calibrated: data for `static`.
 
     Raises:
@@ -62,7 +65,7 @@ def quantize(path: Path, names: Sequence[str], kind: str, *, keep: Sequence[str]
             "the model is quantised already, and its file computes in int8 as it is",
             hint="leave `int8` out of the exporter, or quantisation out of `compress`",
         )
-    kept = _nodes_of(file.graph, keep)
+    kept = _nodes_of(file.graph, keep, exact)
     props = {prop.key: prop.value for prop in file.metadata_props}
     common: dict[str, Any] = {
         "weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": calibrated.reduce_range,
@@ -120,9 +123,9 @@ class _Reader:
         return {name: value.detach().cpu().numpy() for name, value in zip(self._names, inputs, strict=True)}
 
 
-def _nodes_of(graph: Any, modules: Sequence[str]) -> list[str]:
-    """Names of the graph's nodes that came from some modules."""
-    if not modules:
+def _nodes_of(graph: Any, modules: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Names of the graph's nodes that came from some modules, of which only `more` may be missing."""
+    if not modules and not more:
         return []
     scopes = {node.name: _modules_of(node) for node in graph.node}
     unknown = [name for name in modules if not any(_within(name, found) for found in scopes.values())]
@@ -134,7 +137,7 @@ def _nodes_of(graph: Any, modules: Sequence[str]) -> list[str]:
             if known
             else "only the dynamo exporter notes which module an operation comes from",
         )
-    return [name for name, found in scopes.items() if any(_within(module, found) for module in modules)]
+    return [name for name, found in scopes.items() if any(_within(module, found) for module in (*modules, *more))]
 
 
 def _modules_of(node: Any) -> list[str]:

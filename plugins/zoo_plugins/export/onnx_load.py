@@ -41,6 +41,7 @@ class OnnxModel:
         outputs: names of what it returns.
         batch: the batch size the file was written for, None for any; larger batches are run in parts.
         metadata: how the file describes its model; None where it does not.
+        files: what it consists of; more than one where weights lie beside the graph.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,6 +56,8 @@ class OnnxModel:
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise ExportError(f"onnxruntime cannot run {Path(path).name}: {first[:300]}") from error
         self._name = Path(path).name
+        sidecar = Path(path).with_name(f"{self._name}.data")
+        self.files = (Path(path), sidecar) if sidecar.is_file() else (Path(path),)
         self._declared = [
             Declared(value.name, _shape(value.shape), _type(value.type)) for value in self._session.get_inputs()
         ]

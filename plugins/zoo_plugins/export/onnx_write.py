@@ -94,10 +94,15 @@ def write(
     from zoo_plugins.export.onnx_int8 import Calibrated, quantize
 
     quantize(
-        path, names, int8, keep=keep,
+        path, names, int8, keep=keep, exact=_exact_modules(model),
         calibrated=Calibrated(calibration, calibration_batches, calibration_method, reduce_range),
     )  # fmt: skip
     return Rounded(max_difference=max_difference, min_agreement=min_agreement)
+
+
+def _exact_modules(model: nn.Module) -> list[str]:
+    """Modules that say `keeps_float`: their numbers lose their meaning when they are rounded."""
+    return [name for name, module in model.named_modules() if getattr(module, "keeps_float", False)]
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ class OpenVinoModel:
     Attributes:
         inputs: names of what it takes, in order.
         metadata: how the file describes its model; None where it does not.
+        files: the two that it consists of.
     """
 
     def __init__(self, path: Path, precision: str) -> None:
@@ -133,7 +134,7 @@ class OpenVinoModel:
             self._compiled = core.compile_model(model, "CPU", settings)
         except Exception as error:
             raise ExportError(f"OpenVINO cannot run {path.name}: {_first_line(error)}") from error
-        self._name = path.name
+        self._name, self.files = path.name, (path, path.with_suffix(".bin"))
         self._declared = [Declared(_name(port), _shape(port), _type(port)) for port in self._compiled.inputs]
         self._outputs = [_name(port) for port in self._compiled.outputs]
         self.inputs = [value.name for value in self._declared]
