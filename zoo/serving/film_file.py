@@ -1,0 +1,106 @@
+"""Where films lie while they are looked at: in a folder of ours, under a name of ours, never for longer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from zoo.serving.film_kind import HEAD
+from zoo.serving.refusal import Refusal
+
+_PREFIX = "zoo-serve-"
+
+
+class FilmFile:
+    """A film that is being written, no larger than it may be.
+
+    Attributes:
+        path: where it lies.
+        size: bytes so far.
+        head: the first of them.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, limit: int) -> None:
+        self.path, self.size, self.head = path, 0, b""
+        self._file, self._limit = file, limit
+
+    def write(self, data: bytes) -> None:
+        """Append to it.
+
+        Raises:
+            Refusal: 413, it becomes larger than it may be.
+        """
+        self.size += len(data)
+        if self.size > self._limit:
+            raise too_large(self._limit)
+        if len(self.head) < HEAD:
+            self.head += data[: HEAD - len(self.head)]
+        self._file.write(data)
+
+    def flush(self) -> None:
+        """Let others read all of it."""
+        self._file.flush()
+
+
+def too_large(limit: int) -> Refusal:
+    """The refusal of a film of more bytes than there may be."""
+    return Refusal(413, f"the film is larger than {limit:,} bytes")
+
+
+class FilmFolder:
+    """A folder that only this user can look into; gone with everything in it when it is closed.
+
+    Folders that a server left behind which was killed are removed by the next one: no process holds their lock.
+    """
+
+    def __init__(self) -> None:
+        place = Path(tempfile.gettempdir())
+        for orphan in place.glob(f"{_PREFIX}*"):
+            if (lock := _locked(orphan)) is not None:
+                shutil.rmtree(orphan, ignore_errors=True)
+                os.close(lock)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        self._lock = _locked(self.path)
+
+    @contextmanager
+    def film(self, limit: int) -> Iterator[FilmFile]:
+        """An empty file; it is removed on leaving."""
+        descriptor, name = tempfile.mkstemp(dir=self.path)
+        path = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield FilmFile(path, file, limit)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _locked(folder: Path) -> int | None:
+    """A lock on a folder of this user's, which ends with the process; None where another holds it, or there is none."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    try:
+        if folder.lstat().st_uid != os.getuid():
+            return None
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
