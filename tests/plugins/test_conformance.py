@@ -415,6 +415,11 @@ class TestCastBf16(CompressionConformance):
     name = "compress/cast_bf16"
 
 
+class TestFineTune(CompressionConformance):
+    name = "compress/fine_tune"
+    params = {"lr": 0.01, "teacher": 1.0}
+
+
 class TestQuantizeInt8(CompressionConformance):
     name = "compress/quantize_int8"
 

@@ -86,13 +86,13 @@ def run(
     result = run_recipe(recipe, overrides, out=out, resume=resume, publish=publish, locked=locked, profile=profile)
     if not result.main:
         return
-    _print_summary(result.summary)
+    print_summary(result.summary)
     for table in result.tables:
-        _print_table(table)
+        print_table(table)
     click.echo(f"\nreport  {result.folder / 'report.html'}")
 
 
-def _print_summary(summary: Mapping[str, object]) -> None:
+def print_summary(summary: Mapping[str, object]) -> None:
     """The headline numbers, one a line; those of single classes are in the report."""
     shown = {name: value for name, value in summary.items() if name.count("/") < 2 or name.startswith("export/")}
     width = max(map(len, shown))
@@ -100,7 +100,7 @@ def _print_summary(summary: Mapping[str, object]) -> None:
         click.echo(f"{name:{width}}  {value:.4g}" if isinstance(value, float) else f"{name:{width}}  {value}")
 
 
-def _print_table(table: Table) -> None:
+def print_table(table: Table) -> None:
     """A table of the report, as text."""
     click.secho(f"\n{table.title}", bold=True)
     cells = [[_cell(cell) for cell in row] for row in table.rows]

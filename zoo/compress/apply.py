@@ -13,7 +13,7 @@ from torch.nn import Module
 
 from zoo.build import build
 from zoo.compress.context import Context
-from zoo.compress.measure import Measurement, measure
+from zoo.compress.measure import Measurement, Reference, measure
 from zoo_registry.catalog import Listed
 from zoo_registry.entries import Compression
 from zoo_registry.errors import PluginError, Problem, RunError, ZooError
@@ -97,8 +97,8 @@ def compress(
     done = [dict(step) for step in structure]
     current, size = reload(copy.deepcopy(module).eval(), done)
     current = current.eval().to(context.device)
-    reference = context.outputs(current)
     measurements = [measure(ORIGINAL, current, size, context)]
+    original = Reference(current, context.outputs(current), measurements[0].metrics)
     yield Compressed(current, tuple(done), tuple(measurements))
     for planned, apply in applied:
         name = planned.listed.name
@@ -108,7 +108,7 @@ def compress(
         say(f"measure {name}")
         reloaded, size = reload(changed.eval(), structure_now)
         reloaded = reloaded.eval().to(context.device)
-        measurements.append(measure(name, reloaded, size, context, reference, measurements[0].metrics))
+        measurements.append(measure(name, reloaded, size, context, original))
         problem = _missed(planned, measurements[-1], context)
         if problem is None:
             current, done = reloaded, structure_now

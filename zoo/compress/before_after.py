@@ -24,7 +24,8 @@ def table(measurements: Sequence[Measurement], metrics: Sequence[str] | None = N
         metrics = [name for name in (measurements[0].metrics if measurements else ()) if "/" not in name]
     columns = (
         "stage", *metrics, "drop", "agreement", "cosine", "file bytes", "parameters", "non-zero", "gmacs",
-        "peak memory bytes", "p50 ms", "p95 ms", "clips/s", "joules",
+        "peak memory bytes", "p50 ms", "p95 ms", "speedup", "clips/s",
+        "joules",
     )  # fmt: skip
     rows = [
         (
@@ -40,6 +41,7 @@ def table(measurements: Sequence[Measurement], metrics: Sequence[str] | None = N
             stage.peak_bytes,
             stage.latency_ms,
             stage.latency_p95_ms,
+            stage.speedup,
             stage.clips_per_s,
             stage.joules,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch.nn import Module
 
 from zoo.compress.context import Context
-from zoo.compress.latency import measure_latency, measure_throughput
+from zoo.compress.latency import measure_latency, measure_speedup, measure_throughput
 from zoo.compress.peak_memory import peak_memory
 from zoo.energy.meter import EnergyMeter
 from zoo.export.comparison import compare, cosine
@@ -34,6 +34,8 @@ class Measurement:
         peak_bytes: most memory of one sample's forward pass, weights included; see `peak_memory`.
         clips_per_s: samples that are answered in a second, in batches as large as the run's.
         joules: what a sample draws, where the machine has counters; None elsewhere.
+        speedup: how many times as fast as the original it answers one sample, the two measured in turns; None for the
+            original itself.
         drop: how much worse the task's monitored metric is than the original's; None without validation data.
     """
 
@@ -50,7 +52,23 @@ class Measurement:
     peak_bytes: int = 0
     clips_per_s: float = 0.0
     joules: float | None = None
+    speedup: float | None = None
     drop: float | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The original, as what stages are compared with.
+
+    Attributes:
+        module: as it was loaded from its file.
+        outputs: `context.outputs` of it.
+        metrics: of the task.
+    """
+
+    module: Module
+    outputs: Sequence[Outputs]
+    metrics: Mapping[str, float]
 
 
 def measure(
@@ -58,8 +76,7 @@ def measure(
     module: Module,
     size: int,
     context: Context,
-    reference: Sequence[Outputs] | None = None,
-    original: Mapping[str, float] | None = None,
+    beside: Reference | None = None,
 ) -> Measurement:
     """Measure a model that was loaded from its file.
 
@@ -68,15 +85,16 @@ def measure(
         module: in eval mode, on the context's device.
         size: bytes of its weights file.
         context: data and metrics.
-        reference: `context.outputs` of the original.
-        original: the original's metrics.
+        beside: the original; None for itself.
     """
     parameters = list(module.parameters())
     with context.autocast():
         latency = measure_latency(module, context.example)
         throughput, joules = _throughput(module, context)
         peak = peak_memory(module, context.example)
-    metrics, outputs = dict(context.evaluate(module)), context.outputs(module) if reference else []
+        speedup = measure_speedup(beside.module, module, context.example) if beside else None
+    metrics, reference = dict(context.evaluate(module)), beside.outputs if beside else ()
+    outputs = context.outputs(module) if reference else ()
     return Measurement(
         stage=stage,
         metrics=metrics,
@@ -91,7 +109,8 @@ def measure(
         peak_bytes=peak,
         clips_per_s=throughput,
         joules=joules,
-        drop=_drop(metrics, original, context) if original is not None else None,
+        speedup=speedup,
+        drop=_drop(metrics, beside.metrics, context) if beside else None,
     )
 
 

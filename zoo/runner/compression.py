@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,18 @@ def stages_of(
         Planned(catalog().resolve("compression", slot.name), slot.params, slot.max_drop)
         for slot in pipeline.recipe.compress
     ]
+    return applied(pipeline, planned, module, device, progress, reload)
+
+
+def applied(
+    pipeline: Pipeline,
+    planned: Sequence[Planned],
+    module: Module,
+    device: torch.device,
+    progress: Progress,
+    reload: Reload,
+) -> Iterator[Compressed]:
+    """Apply strategies to a model of the recipe; see `stages_of`."""
     with ExitStack() as stack:
         train, val = (
             stack.enter_context(closing(pipeline.loader(name, shuffled=True))) if name in pipeline.splits else None

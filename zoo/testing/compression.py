@@ -5,28 +5,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.complexity import complexity
+from zoo.compress.latency import measure_latency
 from zoo.testing.component import ComponentConformance
 from zoo_registry.errors import ZooError
+from zoo_registry.protocols import Batch
 
 
 @dataclass
 class RandomContext:
-    """A compression context over random clips.
+    """A compression context over random clips, of which the original's answers are right.
 
     Attributes:
         example: inputs of one batch.
+        original: the model before compression.
+        device: the CPU.
+        monitor: minus the mean squared difference from the original's answers.
     """
 
     example: tuple[Tensor, ...]
+    original: nn.Module
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    monitor: tuple[str, Literal["max", "min"]] = ("likeness", "max")
 
     def calibration(self, batches: int) -> Iterator[tuple[Tensor, ...]]:
         """Random inputs of the example's shapes."""
@@ -34,9 +43,57 @@ class RandomContext:
         for _ in range(batches):
             yield tuple(torch.randn(tensor.shape, generator=generator) for tensor in self.example)
 
+    def losses(self, model: nn.Module, batches: int) -> Iterator[Tensor]:
+        """Mean squared differences from the original's answers plus one, so that gradients are never all zero."""
+        for inputs in self.calibration(batches):
+            yield self._apart(model, inputs, 1.0)
+
     def evaluate(self, model: nn.Module) -> Mapping[str, float]:
-        """No metrics: there are no labels."""
-        return {}
+        """How like the original the model answers."""
+        with torch.no_grad():
+            apart = [self._apart(model, inputs) for inputs in self.calibration(2)]
+        return {"likeness": -float(torch.stack(apart).mean())}
+
+    def score(self, model: nn.Module) -> float:
+        """The likeness."""
+        return self.evaluate(model)["likeness"]
+
+    def gmacs(self, model: nn.Module) -> float:
+        """Counted as a run counts them."""
+        return complexity(model, tuple(tensor[:1] for tensor in self.example)).gmacs
+
+    def latency_ms(self, model: nn.Module) -> float:
+        """Measured as a run measures it."""
+        return measure_latency(model, self.example, runs=5).p50_ms
+
+    def train(
+        self,
+        model: nn.Module,
+        *,
+        epochs: int,
+        lr: float,
+        batches: int | None = None,
+        loss: Callable[[Batch, Callable[[], Tensor]], Tensor] | None = None,
+        after_step: Callable[[], None] | None = None,
+    ) -> None:
+        """A few steps of gradient descent."""
+        model.train()
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        for inputs in list(self.calibration(batches or 2)) * epochs:
+            index = torch.arange(len(inputs[0]))
+            batch = Batch({f"input_{number}": each for number, each in enumerate(inputs)}, {}, index, index * 0)
+            own = partial(self._apart, model, inputs)
+            optimizer.zero_grad()
+            (own() if loss is None else loss(batch, own)).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if after_step is not None:
+                after_step()
+        model.eval()
+
+    def _apart(self, model: nn.Module, inputs: tuple[Tensor, ...], shift: float = 0.0) -> Tensor:
+        with torch.no_grad():
+            right = self.original(*inputs)
+        return nn.functional.mse_loss(model(*inputs).float(), right.float() + shift)
 
 
 class CompressionConformance(ComponentConformance):
@@ -64,7 +121,7 @@ class CompressionConformance(ComponentConformance):
     def compressed(self) -> tuple[nn.Module, Mapping[str, Any]]:
         """The network after the strategy, and the record of what was done."""
         apply = self.build()
-        model, record = apply(self.seeded_network(), RandomContext(self.example()))
+        model, record = apply(self.seeded_network(), RandomContext(self.example(), self.seeded_network()))
         return model.eval(), record
 
     def seeded_network(self) -> nn.Module:
