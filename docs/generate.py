@@ -154,6 +154,8 @@ def _licence(name: str | None) -> str:
 def _clip(clip: entries.ClipSpec | None) -> str:
     if clip is None:
         return "–"
+    if clip.native:
+        return f"{clip.frames} frame{'s' if clip.frames > 1 else ''}, as large as the film"
     height, width = clip.height_width
     return f"{clip.frames}×{height}×{width}, stride {clip.stride}"
 

@@ -122,9 +122,8 @@ def subject_of(listed: Listed) -> ModelConformance:
         return _with_clip(listed.name)
     shorter = [_with_clip(listed.name, frames=frames, resize=None) for frames in FRAMES if frames < own.frames]
     short = next(filter(_sees, shorter), _with_clip(listed.name, resize=None))
-    smaller = [
-        _with_clip(listed.name, **{**short.clip, "size": size}) for size in SIZES if size < min(own.height_width)
-    ]
+    most = max(SIZES) + 1 if own.native else min(own.height_width)
+    smaller = [_with_clip(listed.name, **{**short.clip, "size": size}) for size in SIZES if size < most]
     return next(filter(_sees, smaller), short)
 
 

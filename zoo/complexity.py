@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LAYERS = frozenset({"convolution", "_convolution", "addmm", "mm", "bmm", "linear", "baddbmm"})
 """Operators of convolutions and linear layers."""
 
+OF_NATIVE = (256, 256)
+"""Height and width of the film whose cost is told where a model takes films as large as they are."""
+
 
 @dataclass(frozen=True)
 class Complexity:
@@ -65,6 +68,8 @@ def complexity(module: Module, example: Sequence[Tensor]) -> Complexity:
 def without_memory(listed: Listed, num_classes: int = 400) -> tuple[Module, tuple[Tensor, ...]]:
     """A model of the catalogue and inputs of one sample at its own clip spec, both on the meta device.
 
+    Of a model that takes films as large as they are, a sample is a clip of 256 x 256 pixels.
+
     Raises:
         MissingExtra: packages that the model wants are not installed.
         PluginError: it cannot be built without memory, or takes something that no spec describes.
@@ -85,7 +90,8 @@ def _inputs(listed: Listed) -> tuple[Tensor, ...]:
 
     def empty(key: str) -> Tensor:
         if key.endswith("_bcthw") and entry.clip is not None:
-            return torch.empty(1, len(entry.clip.mean), entry.clip.frames, *entry.clip.height_width)
+            size = OF_NATIVE if entry.clip.native else entry.clip.height_width
+            return torch.empty(1, len(entry.clip.mean), entry.clip.frames, *size)
         if key.endswith("_bcn") and entry.audio is not None:
             return torch.empty(1, entry.audio.channels, entry.audio.samples)
         raise PluginError(f"{listed.name} takes {key}, whose shape its clip and audio specs do not say")

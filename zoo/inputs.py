@@ -58,7 +58,8 @@ def _differences(
         if not isinstance(given, Tensor):
             yield f"{key} is a {type(given).__name__}, not a tensor"
         elif key.endswith("_bcthw") and clip is not None:
-            yield from _against(key, given, ("channels", len(clip.mean)), ("frames", clip.frames), *_sides(clip))
+            sides = () if clip.native else _sides(clip)
+            yield from _against(key, given, ("channels", len(clip.mean)), ("frames", clip.frames), *sides)
             if not given.is_floating_point():
                 yield f"{key} holds {str(given.dtype).removeprefix('torch.')}, it takes normalised floats"
         elif key == "audio_bcn" and audio is not None:
@@ -72,6 +73,7 @@ def _sides(clip: ClipSpec) -> tuple[tuple[str, int], tuple[str, int]]:
 
 def _against(key: str, given: Tensor, *axes: tuple[str, int]) -> Iterator[str]:
     """What a tensor's shape is, where it is not that of the named axes behind the batch."""
-    if tuple(given.shape[1:]) != tuple(size for _, size in axes):
+    known = given.shape[1 : 1 + len(axes)]
+    if tuple(known) != tuple(size for _, size in axes) or given.ndim != (5 if key.endswith("_bcthw") else 3):
         wanted = ", ".join(f"{name} {size}" for name, size in axes)
         yield f"{key} is ({', '.join(map(str, given.shape))}), it was made for (batch, {wanted})"

@@ -236,8 +236,8 @@ class ZooModel(nn.Module):
     def __repr__(self) -> str:
         parts = [repr(self.name)]
         if self.clip is not None:
-            height, width = self.clip.height_width
-            parts.append(f"clip of {self.clip.frames} frames, stride {self.clip.stride}, {height}x{width}")
+            frames, stride = self.clip.frames, self.clip.stride
+            parts.append(f"clip of {frames} frames, stride {stride}, {self.clip.size_in_words}")
         if self.audio is not None:
             parts.append(f"{self.audio.samples} audio samples at {self.audio.rate} Hz")
         if self.labels:

@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from zoo_registry.spec_rules import audio_faults, canvas_of, clip_faults, refuse
+from zoo_registry.errors import ParameterError
+from zoo_registry.spec_rules import NATIVE, audio_faults, canvas_of, clip_faults, refuse
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class ClipSpec:
     Attributes:
         frames: frames of a clip, T; 1 to 65536.
         stride: every how many source frames one is taken (at `fps`, when given), 1 to 65536; counts for dense sampling.
-        size: (height, width) that enters the model, each 1 to 16384; an int means a square.
+        size: (height, width) that enters the model, each 1 to 16384; an int means a square. `native` is the whole
+            frame as the film has it, neither resized nor cropped: films of two sizes then make no batch.
         resize: before the crop to `size`: an int is the length of the short side, a pair is (height,
-            width) exactly, None scales the short side so that the frame just covers `size`.
+            width) exactly, None scales the short side so that the frame just covers `size`. `native` resizes nothing:
+            `size` is cut out of the frame as the film has it, which has to be as large.
         mean, std: per channel, for values in 0..1; as many of one as of the other, std above 0.
         fps: frame rate to which films are resampled by time before `stride` counts, above 0 to 10000; None for the
             film's own.
@@ -62,8 +65,8 @@ class ClipSpec:
 
     frames: int
     stride: int = 1
-    size: int | tuple[int, int]
-    resize: int | tuple[int, int] | None = None
+    size: int | tuple[int, int] | Literal["native"]
+    resize: int | tuple[int, int] | Literal["native"] | None = None
     mean: tuple[float, ...] = (0.45, 0.45, 0.45)
     std: tuple[float, ...] = (0.225, 0.225, 0.225)
     fps: float | None = None
@@ -74,14 +77,42 @@ class ClipSpec:
         refuse("clip", clip_faults(vars(self)))
 
     @property
+    def native(self) -> bool:
+        """Whether frames stay as large as the film has them."""
+        return self.size == NATIVE
+
+    @property
     def height_width(self) -> tuple[int, int]:
-        """The size as (height, width)."""
+        """The size as (height, width).
+
+        Raises:
+            ParameterError: it is that of each film.
+        """
+        if isinstance(self.size, str):
+            raise ParameterError(
+                "this has to know the height and width of clips, and the clip spec leaves films as they are",
+                hint="write data.clip.size, such as 224 or [180, 320]",
+            )
         return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
 
     @property
     def canvas(self) -> tuple[int, int]:
-        """(height, width) of a training clip before augmentation: `resize`, in the shape of `size`."""
-        return canvas_of(self.size, self.resize)
+        """(height, width) of a training clip before augmentation: `resize`, in the shape of `size`.
+
+        Raises:
+            ParameterError: it is that of each film.
+        """
+        return canvas_of(self.height_width, self.resize)
+
+    @property
+    def size_in_words(self) -> str:
+        """Height and width, in words.
+
+        Example:
+            >>> ClipSpec(frames=1, size=(180, 320)).size_in_words, ClipSpec(frames=1, size="native").size_in_words
+            ('180x320', 'as large as the film')
+        """
+        return "as large as the film" if self.native else "{}x{}".format(*self.height_width)
 
     @property
     def moments(self) -> str:

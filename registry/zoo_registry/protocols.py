@@ -464,6 +464,22 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class DegradingTask(Protocol):
+    """What a task offers whose model is shown something worse than the data: small, noisy or compressed clips.
+
+    The degradation is a parameter of the task, and everything sees it: training, evaluation, calibration, export.
+    """
+
+    def degraded(self, batch: Batch) -> Batch:
+        """A preprocessed batch as the model gets it, with what it should come to among the targets.
+
+        Called on the device, once for every batch; a batch that is to be predicted without a comparison is not
+        degraded. Never changes the batch it was given.
+        """
+        ...
+
+
 # --------------------------------------------------------------------------------------- figures
 
 
@@ -713,9 +729,9 @@ class RunObserver(Protocol):
 
 
 __all__ = [
-    "PROVIDED", "Augment", "Batch", "BeforeAfter", "CompressionContext", "Embedded", "Fetch", "Fetched",
-    "Figure", "FilmStrip", "FusibleAugment", "Matrix", "Media", "Metrics", "Objective", "Outputs", "Overview",
-    "Provided", "Recognise", "Recognised", "Ref", "RunObserver", "Sample", "SampleSource", "SampleStream", "Series",
-    "Stage", "StagedNetwork", "StreamingNetwork", "Strip", "Task",
+    "PROVIDED", "Augment", "Batch", "BeforeAfter", "CompressionContext", "DegradingTask", "Embedded", "Fetch",
+    "Fetched", "Figure", "FilmStrip", "FusibleAugment", "Matrix", "Media", "Metrics", "Objective", "Outputs",
+    "Overview", "Provided", "Recognise", "Recognised", "Ref", "RunObserver", "Sample", "SampleSource", "SampleStream",
+    "Series", "Stage", "StagedNetwork", "StreamingNetwork", "Strip", "Task",
     "is_provided", "select_rows",
 ]  # fmt: skip

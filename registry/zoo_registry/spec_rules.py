@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Final
 
 from zoo_registry.errors import ParameterError, Problem
 
@@ -26,6 +26,9 @@ LEAST_STD = 1e-6
 
 MOST_BYTES = 2 * 1024**3
 """Bytes of a clip of three colours, as it is read."""
+
+NATIVE: Final = "native"
+"""As a size or a resize: as the film has it."""
 
 INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
 SAMPLINGS = ("dense", "segments", "keyframes")
@@ -71,6 +74,7 @@ def clip_faults(spec: Mapping[str, Any]) -> list[SpecFault]:
         *_whole(spec, "stride", MOST_FRAMES),
         *_sides(spec, "size"),
         *(_sides(spec, "resize") if spec["resize"] is not None else ()),
+        *_left_as_they_are(spec),
         *_rate(spec),
         *_channels(spec),
         *_one_of(spec, "interpolation", INTERPOLATIONS),
@@ -88,7 +92,7 @@ def crop_faults(spec: Mapping[str, Any]) -> list[SpecFault]:
         spec: the fields of a `ClipSpec` without faults.
     """
     size, resize = spec["size"], spec["resize"]
-    if resize is None:
+    if resize in (None, NATIVE):
         return []
     height, width = size if isinstance(size, tuple | list) else (size, size)
     exact = isinstance(resize, tuple | list)
@@ -98,15 +102,17 @@ def crop_faults(spec: Mapping[str, Any]) -> list[SpecFault]:
     return [SpecFault(("resize", "size"), message, hint)] if small else []
 
 
-def canvas_of(size: int | tuple[int, int], resize: int | tuple[int, int] | None) -> tuple[int, int]:
+def canvas_of(size: int | tuple[int, int], resize: int | tuple[int, int] | str | None) -> tuple[int, int]:
     """(height, width) of a training clip before augmentation: `resize`, in the shape of `size`.
+
+    Where nothing is resized it is the size: the window that is cut out of a frame has a place of its own in training.
 
     Example:
         >>> canvas_of((112, 224), 128)
         (128, 256)
     """
     height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
-    if resize is None:
+    if resize is None or isinstance(resize, str):
         return height, width
     if not isinstance(resize, int):
         return resize[0], resize[1]
@@ -148,10 +154,19 @@ def _whole(spec: Mapping[str, Any], field: str, most: int) -> Iterator[SpecFault
 
 def _sides(spec: Mapping[str, Any], field: str) -> Iterator[SpecFault]:
     value = spec[field]
+    if value == NATIVE:
+        return
     sides = value if isinstance(value, tuple | list) else (value,)
     if not (len(sides) <= 2 and all(_is_whole(side, LONGEST_SIDE) for side in sides)):
-        form = f"{field} must be a whole number from 1 to {LONGEST_SIDE}, or two of them for height and width"
+        form = f"{field} must be a whole number from 1 to {LONGEST_SIDE}, native, or two of them for height and width"
         yield SpecFault((field,), f"{form}, not {value!r}")
+
+
+def _left_as_they_are(spec: Mapping[str, Any]) -> Iterator[SpecFault]:
+    size, resize = spec["size"], spec["resize"]
+    if size == NATIVE and resize not in (None, NATIVE):
+        message = f"size is native, the film's own, and resize is {resize}"
+        yield SpecFault(("resize", "size"), message, "leave `resize` out, or give a `size` to cut out")
 
 
 def _rate(spec: Mapping[str, Any]) -> Iterator[SpecFault]:
@@ -179,6 +194,8 @@ def _one_of(spec: Mapping[str, Any], field: str, names: tuple[str, ...]) -> Iter
 
 
 def _canvas(spec: Mapping[str, Any]) -> Iterator[SpecFault]:
+    if spec["size"] == NATIVE:
+        return  # every film is looked at when it is opened
     height, width = canvas_of(spec["size"], spec["resize"])
     if max(height, width) > LONGEST_SIDE:
         canvas = f"resize {spec['resize']} in the shape of size {spec['size']} is {height} x {width} pixels"

@@ -129,5 +129,5 @@ def _clip(spec: ClipSpec | None) -> str:
     """`16x224x224/4`: frames, size and stride."""
     if spec is None:
         return ""
-    height, width = spec.height_width
-    return f"{spec.frames}x{height}x{width}/{spec.stride}"
+    size = spec.size if spec.native else "{}x{}".format(*spec.height_width)
+    return f"{spec.frames}x{size}/{spec.stride}"

@@ -67,7 +67,7 @@ def _refuse_diagram(listed: Any, path: Path) -> None:
 
 def _count(listed: Any, picture: Path | None) -> None:
     """What the model costs, counted without computing anything, and its picture."""
-    from zoo.complexity import complexity, without_memory
+    from zoo.complexity import OF_NATIVE, complexity, without_memory
     from zoo_registry.errors import ZooError
 
     try:
@@ -79,7 +79,8 @@ def _count(listed: Any, picture: Path | None) -> None:
         click.echo(f"  {'cost':12}not counted: {error}")
         return
     click.echo(f"  {'cost':12}{cost.parameters:,} parameters, {cost.gmacs:.3f} GMACs, {cost.activations:,} activations")
-    click.echo(f"  {'':12}for one clip and 400 classes")
+    pixels = " of {}x{}".format(*OF_NATIVE) if listed.model.clip is not None and listed.model.clip.native else ""
+    click.echo(f"  {'':12}for one clip{pixels} and 400 classes")
     if picture is not None:
         from zoo.report import diagram
 
@@ -159,6 +160,7 @@ def _of_weights(weights: Weights) -> Iterator[tuple[str, object]]:
 
 def _in_words(spec: ClipSpec) -> str:
     """`16 frames, one of every 4 at 15 frames/s, 224x224, resized to 256 first`."""
-    height, width = spec.height_width
     resized = f", resized to {spec.resize} first" if spec.resize else ""
-    return f"{spec.moments}, {height}x{width}{resized}"
+    if isinstance(spec.resize, str) and not spec.native:
+        resized = ", cut out of the film as it is"
+    return f"{spec.moments}, {spec.size_in_words}{'' if spec.native else resized}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_registry.errors import ParameterError, RecipeError
 from zoo_registry.names import nearest
+from zoo_registry.spec_rules import NATIVE
 
 if TYPE_CHECKING:
     from zoo_registry.entries import ClipSpec
@@ -51,9 +52,14 @@ def changed_clip(
 
 
 def with_resize(clip: ClipSpec, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The changes, with a `resize` that keeps its proportion to a new `size`, where they say none themselves."""
+    """The changes, with a `resize` that keeps its proportion to a new `size`, where they say none themselves.
+
+    Between sizes of pixels and films as they are there is no proportion: what is not resized has no `resize`.
+    """
     if "size" not in changes or "resize" in changes or clip.resize is None:
         return changes
+    if NATIVE in (changes["size"], clip.size, clip.resize):
+        return {**changes, "resize": None}
     return {**changes, "resize": _in_proportion(clip, replace(clip, size=changes["size"], resize=None).height_width)}
 
 
@@ -62,7 +68,7 @@ def _in_proportion(clip: ClipSpec, new: tuple[int, int]) -> int | tuple[int, int
     old = clip.height_width
     if isinstance(clip.resize, int):
         return round(clip.resize * min(new) / min(old))
-    assert clip.resize is not None
+    assert isinstance(clip.resize, tuple | list)
     height, width = clip.resize
     return round(height * new[0] / old[0]), round(width * new[1] / old[1])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 from zoo.data.clips.placement import crop_boxes
 from zoo.data.targets import CLIP, MASK
 from zoo_registry.errors import DataError
+from zoo_registry.protocols import DegradingTask
 
 if TYPE_CHECKING:
     from zoo_registry.entries import ClipSpec
-    from zoo_registry.protocols import Batch
+    from zoo_registry.protocols import Batch, Task
 
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -32,6 +34,7 @@ class Preprocess(nn.Module):
 
     Args:
         clip: size, mean and std; None leaves batches as they are, for models without pictures.
+        degraded: what a task that degrades clips makes of a batch; comes last. None for other tasks.
 
     Raises:
         DataError: when called with clips smaller than the size, of other channels or of another type.
@@ -51,9 +54,9 @@ class Preprocess(nn.Module):
     shift: Tensor
     luma: Tensor
 
-    def __init__(self, clip: ClipSpec | None) -> None:
+    def __init__(self, clip: ClipSpec | None, degraded: Callable[[Batch], Batch] | None = None) -> None:
         super().__init__()
-        self.clip = clip
+        self.clip, self.degraded = clip, degraded
         if clip is not None:
             mean, std = torch.tensor(clip.mean, dtype=torch.float64), torch.tensor(clip.std, dtype=torch.float64)
             # (x - mean) / std = x * scale + shift: one multiplication and one addition a value.
@@ -69,29 +72,22 @@ class Preprocess(nn.Module):
 
     def forward(self, batch: Batch) -> Batch:
         """See the class."""
-        if self.clip is None or "clip_bcthw" not in batch.inputs:
-            return batch
-        clip_bcthw = batch.inputs["clip_bcthw"]
-        top, left = self._corner(clip_bcthw)
-        height, width = self.clip.height_width
-        window = clip_bcthw[..., top : top + height, left : left + width]
-        targets = dict(batch.targets)
-        if "boxes_n4" in targets and (top or left or window.shape != clip_bcthw.shape):
-            targets["boxes_n4"] = [crop_boxes(boxes, top, left, (height, width)) for boxes in targets["boxes_n4"]]
-        for key in (CLIP, MASK):
-            if key in targets:
-                scale = Fraction(targets[key].shape[-1], clip_bcthw.shape[-1])
-                rows, columns = (
-                    slice(round(at * scale), round((at + size) * scale)) for at, size in ((top, height), (left, width))
-                )
-                cropped = targets[key][..., rows, columns]
-                targets[key] = _unit(cropped) if key == CLIP else cropped
-        return replace(batch, inputs=batch.inputs | {"clip_bcthw": self._normalised(window)}, targets=targets)
+        ready = self._ready(batch)
+        return ready if self.degraded is None else self.degraded(ready)
 
-    def _corner(self, clip_bcthw: Tensor) -> tuple[int, int]:
-        """Top and left of the centre crop."""
+    def _ready(self, batch: Batch) -> Batch:
+        if self.clip is None or CLIP not in batch.inputs:
+            return batch
+        self._check_channels(batch.inputs[CLIP])
+        if not self.clip.native:
+            batch = centre_crop(batch, self.clip.height_width)
+        targets = batch.targets
+        if CLIP in targets:
+            targets = targets | {CLIP: _unit(targets[CLIP])}
+        return replace(batch, inputs=batch.inputs | {CLIP: self._normalised(batch.inputs[CLIP])}, targets=targets)
+
+    def _check_channels(self, clip_bcthw: Tensor) -> None:
         assert self.clip is not None
-        height, width = self.clip.height_width
         channels = len(self.clip.mean)
         given = clip_bcthw.shape[1] if clip_bcthw.dim() == 5 else 0
         if given not in (1, channels) and (given, channels) != (3, 1):
@@ -99,14 +95,6 @@ class Preprocess(nn.Module):
                 f"clips should be B C T H W with {channels} channels, these are {_shape(clip_bcthw)}",
                 hint=None if channels in (1, 3) else "films have three; leave out the model's in_channels",
             )
-        outer_height, outer_width = clip_bcthw.shape[-2:]
-        if outer_height < height or outer_width < width:
-            raise DataError(
-                f"clips of {outer_height} x {outer_width} pixels are smaller than the {height} x {width} that the "
-                f"model takes ({_shape(clip_bcthw)})",
-                hint="let every augmentation return at least `data.clip.size`",
-            )
-        return round((outer_height - height) / 2), round((outer_width - width) / 2)
 
     def _normalised(self, clip_bcthw: Tensor) -> Tensor:
         if clip_bcthw.dtype != torch.uint8 and not clip_bcthw.is_floating_point():
@@ -119,6 +107,55 @@ class Preprocess(nn.Module):
             memory = floating if floating.shape[1] == len(self.scale) else None
             return torch.addcmul(self.shift, floating, self.scale / 255, out=memory)
         return torch.addcmul(self.shift, floating, self.scale)
+
+
+def preprocess_for(task: Task, clip: ClipSpec | None) -> Preprocess:
+    """What is done to a task's clips where they are measured or learnt from: its degradation comes last."""
+    return Preprocess(clip, task.degraded if isinstance(task, DegradingTask) else None)
+
+
+@dataclass(frozen=True)
+class CentreCrop:
+    """`centre_crop` as the last augmentation of training clips that are smaller than those of evaluation.
+
+    Attributes:
+        height_width: of what is left.
+    """
+
+    height_width: tuple[int, int]
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The cropped batch; nothing is drawn."""
+        return centre_crop(batch, self.height_width)
+
+
+def centre_crop(batch: Batch, height_width: tuple[int, int]) -> Batch:
+    """The centre of a batch's clips, with boxes, target clips and masks, each at its own scale; the one given stays.
+
+    Raises:
+        DataError: the clips are smaller.
+    """
+    clip_bcthw, (height, width) = batch.inputs[CLIP], height_width
+    outer_height, outer_width = clip_bcthw.shape[-2:]
+    if outer_height < height or outer_width < width:
+        raise DataError(
+            f"clips of {outer_height} x {outer_width} pixels are smaller than the {height} x {width} that the "
+            f"model takes ({_shape(clip_bcthw)})",
+            hint="let every augmentation return at least `data.clip.size`",
+        )
+    top, left = round((outer_height - height) / 2), round((outer_width - width) / 2)
+    window = clip_bcthw[..., top : top + height, left : left + width]
+    targets = dict(batch.targets)
+    if "boxes_n4" in targets and (top or left or window.shape != clip_bcthw.shape):
+        targets["boxes_n4"] = [crop_boxes(boxes, top, left, (height, width)) for boxes in targets["boxes_n4"]]
+    for key in (CLIP, MASK):
+        if key in targets:
+            scale = Fraction(targets[key].shape[-1], clip_bcthw.shape[-1])
+            rows, columns = (
+                slice(round(at * scale), round((at + size) * scale)) for at, size in ((top, height), (left, width))
+            )
+            targets[key] = targets[key][..., rows, columns]
+    return replace(batch, inputs=batch.inputs | {CLIP: window}, targets=targets)
 
 
 def _unit(clip_bcthw: Tensor) -> Tensor:

@@ -200,9 +200,8 @@ def _input(manifest: Manifest) -> str:
     lines = ["## Input", "", f"In this order: {', '.join(f'`{key}`' for key in manifest.inputs)}.", ""]
     if manifest.clip is not None:
         clip = manifest.clip
-        height, width = clip.height_width
         lines.append(
-            f"- clips of {clip.moments}, {height}x{width}, RGB, mean "
+            f"- clips of {clip.moments}, {clip.size_in_words}, RGB, mean "
             f"{_numbers(clip.mean)}, standard deviation {_numbers(clip.std)} (of values in 0..1)"
         )
     if manifest.audio is not None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from zoo.data.clip_changes import with_resize
 from zoo.recipe.loaded import LoadedRecipe
 from zoo_registry.catalog import Catalog
@@ -18,17 +22,35 @@ def clip_problems(recipe: LoadedRecipe, index: Catalog) -> list[Problem]:
         recipe: loaded; its names are known.
         index: where its model is looked up.
     """
-    changes = recipe.schema.data.clip.model_dump(exclude_none=True)
-    clip = _clip_of_model(recipe, index)
-    if clip is None or not changes:
+    data, clip = recipe.schema.data, _clip_of_model(recipe, index)
+    if clip is None:
         return []
+    changed, problems = _changed(clip, data.clip.changes, ("data", "clip"), recipe)
+    if changed is None:
+        return problems
+    splits = {name: slot.clip.changes for name in ("train", "val", "test") if (slot := getattr(data, name)) is not None}
+    return [
+        *problems,
+        *(
+            problem
+            for name, changes in splits.items()
+            for problem in _changed(changed, changes, ("data", name, "clip"), recipe)[1]
+        ),
+    ]
+
+
+def _changed(
+    clip: ClipSpec, changes: Mapping[str, Any], at: tuple[str, ...], recipe: LoadedRecipe
+) -> tuple[ClipSpec | None, list[Problem]]:
+    """The clip spec with the changes of a slot; None, and what is wrong with it, where they make none."""
+    if not changes:
+        return clip, []
     spec = {**vars(clip), **with_resize(clip, changes)}
     problems = []
     for fault in clip_faults(spec) or crop_faults(spec):
         field = next((field for field in fault.fields if field in changes), fault.fields[0])
-        where = recipe.where(("data", "clip", field))
-        problems.append(Problem(f"data.clip: {fault.message}", where, fault.hint))
-    return problems
+        problems.append(Problem(f"{'.'.join(at)}: {fault.message}", recipe.where((*at, field)), fault.hint))
+    return None if problems else replace(clip, **spec), problems
 
 
 def _clip_of_model(recipe: LoadedRecipe, index: Catalog) -> ClipSpec | None:

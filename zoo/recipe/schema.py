@@ -104,27 +104,51 @@ Mean = Annotated[float, Field(ge=-WIDEST, le=WIDEST)]
 Deviation = Annotated[float, Field(ge=LEAST_STD, le=WIDEST)]
 
 
-class ClipSlot(Slot):
-    """Changes to the model's clip spec; what is not written stays as the model wants it."""
+Native = Literal["native"]
+"""As the film has it."""
+
+
+class SplitClipSlot(Slot):
+    """Changes to the clip spec for one split; what is not written stays as `data.clip` and the model want it."""
 
     frames: FrameCount | None = None
     """Frames of a clip."""
     stride: FrameCount | None = None
     """Every how many frames of the film one is taken."""
-    size: Side | tuple[Side, Side] | None = None
-    """Height and width that enter the model."""
-    resize: Side | tuple[Side, Side] | None = None
-    """Short side, or exact height and width, before the crop to `size`."""
-    mean: Annotated[tuple[Mean, ...], Field(min_length=1)] | None = None
-    """Per channel, for values in 0..1."""
-    std: Annotated[tuple[Deviation, ...], Field(min_length=1)] | None = None
-    """Per channel, for values in 0..1; as many as of `mean`."""
+    size: Side | tuple[Side, Side] | Native | None = None
+    """Height and width that enter the model; native: whole frames as the film has them, one a batch in evaluation."""
+    resize: Side | tuple[Side, Side] | Native | None = None
+    """Short side, or exact height and width, before the crop to `size`; native: nothing is resized, only cropped."""
     fps: Annotated[float, Field(gt=0, le=HIGHEST_FPS)] | None = None
     """Resample films to this frame rate by time."""
     interpolation: Literal["bilinear", "bicubic", "area", "nearest"] | None = None
     """Filter of the resize."""
     sampling: Literal["dense", "segments", "keyframes"] | None = None
     """Which frames: every `stride`-th, one of each of `frames` equal segments, or keyframes."""
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What is written, by the names of `zoo_registry.ClipSpec`."""
+        return self.model_dump(exclude_none=True)
+
+
+class ClipSlot(SplitClipSlot):
+    """Changes to the model's clip spec; what is not written stays as the model wants it."""
+
+    mean: Annotated[tuple[Mean, ...], Field(min_length=1)] | None = None
+    """Per channel, for values in 0..1."""
+    std: Annotated[tuple[Deviation, ...], Field(min_length=1)] | None = None
+    """Per channel, for values in 0..1; as many as of `mean`."""
+
+
+class SplitSlot(Component):
+    """A source of samples, and how its clips differ from those of the other splits."""
+
+    clip: SplitClipSlot = SplitClipSlot()
+    """Changes to `data.clip` for this split alone, such as patches to train on; the model is saved with `data.clip`."""
+
+
+NamedSplit = Annotated[SplitSlot, BeforeValidator(_by_name, json_schema_input_type=str | SplitSlot)]
 
 
 class DecoderSlot(Slot):
@@ -144,11 +168,11 @@ NamedDecoder = Annotated[DecoderSlot, BeforeValidator(_by_name, json_schema_inpu
 class DataSlot(Slot):
     """Where samples come from and how they are read."""
 
-    train: NamedComponent | None = None
+    train: NamedSplit | None = None
     """Training samples."""
-    val: NamedComponent | None = None
+    val: NamedSplit | None = None
     """Validation samples: evaluated after every epoch, decide what is best."""
-    test: NamedComponent | None = None
+    test: NamedSplit | None = None
     """Test samples: evaluated once, at the end."""
     clip: ClipSlot = ClipSlot()
     """Changes to the model's clip spec."""

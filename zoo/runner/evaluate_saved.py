@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zoo.data import Loader, Split
     from zoo.model import ZooModel
     from zoo.recipe import RecipeSchema
+    from zoo_registry.entries import ClipSpec
     from zoo_registry.protocols import Task
 
 
@@ -51,7 +52,8 @@ def evaluate_saved(
     Raises:
         ZooError: no data, or labels that the model does not know.
     """
-    from zoo.data import Preprocess
+    from zoo.data.clip_changes import changed_clip
+    from zoo.data.preprocess import preprocess_for
     from zoo.model import load
     from zoo.runner.device import choose_device, place
     from zoo.runner.evaluation import evaluate
@@ -64,12 +66,13 @@ def evaluate_saved(
     else:
         task, data, recipe = _on_source(model, source, overrides, split)
     place(task, where)
-    with closing(_loader(model, data, recipe, batch, views)) as loader, Progress() as progress:
+    clip = changed_clip(model.clip, getattr(recipe.data, data.name).clip.changes)
+    with closing(_loader(model, clip, data, recipe, batch, views)) as loader, Progress() as progress:
         measured = evaluate(
             task,
             model,
             loader,
-            preprocess=Preprocess(model.clip).to(where),
+            preprocess=preprocess_for(task, clip).to(where),
             device=where,
             precision=recipe.run.precision,
             progress=progress,
@@ -132,13 +135,15 @@ def _on_source(model: ZooModel, source: str, overrides: Sequence[str], split: st
     return task, data, loaded.schema
 
 
-def _loader(model: ZooModel, data: Split, recipe: RecipeSchema, batch: int, views: int | None) -> Loader:
+def _loader(
+    model: ZooModel, clip: ClipSpec | None, data: Split, recipe: RecipeSchema, batch: int, views: int | None
+) -> Loader:
     from zoo.data import Decoder, Loader
 
     return Loader(
         data,
         inputs=model.inputs,
-        clip=model.clip,
+        clip=clip,
         audio=model.audio,
         batch=batch,
         views=views or recipe.data.views,

@@ -62,7 +62,7 @@ def _smaller(clip: ClipSpec) -> Iterator[ClipSpec]:
         resize = clip.resize
         if isinstance(resize, int):
             resize = max(round(resize * scale), min(size))
-        elif resize is not None:
+        elif isinstance(resize, tuple | list):
             resize = max(round(resize[0] * scale), size[0]), max(round(resize[1] * scale), size[1])
         yield replace(clip, size=size, resize=resize)
 

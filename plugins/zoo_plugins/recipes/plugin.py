@@ -33,6 +33,31 @@ def zoo_recipes() -> list[Recipe]:
             "Trains a small generator of clips against a critic, on films that differ by motion.",
         ),
         Recipe(
+            "vdsr_evaluate",
+            "zoo_plugins.recipes:vdsr_evaluate.yaml",
+            "Measures VDSR's PSNR and SSIM on pictures or films of your own, one by one and beside bicubic's.",
+        ),
+        Recipe(
+            "vdsr_int8",
+            "zoo_plugins.recipes:vdsr_int8.yaml",
+            "Quantises VDSR to int8 after training, and leaves the layers in float that int8 hurts most.",
+        ),
+        Recipe(
+            "vdsr_int8_qat",
+            "zoo_plugins.recipes:vdsr_int8_qat.yaml",
+            "Quantises VDSR to int8 and trains it on, with the original as its teacher.",
+        ),
+        Recipe(
+            "vdsr_pruned",
+            "zoo_plugins.recipes:vdsr_pruned.yaml",
+            "Prunes VDSR to half of its multiply-adds and trains what is left, with the original as its teacher.",
+        ),
+        Recipe(
+            "vdsr_student",
+            "zoo_plugins.recipes:vdsr_student.yaml",
+            "Makes VDSR half as wide, a quarter of its multiply-adds, and distils the original into it.",
+        ),
+        Recipe(
             "textbook",
             "zoo_plugins.recipes:textbook.yaml",
             "The textbook's image classifier: 1,000 pictures of 3x32x32, two convolutions, SGD.",

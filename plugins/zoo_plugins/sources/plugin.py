@@ -24,6 +24,12 @@ def zoo_sources() -> Iterable[Source]:
             licence="apache-2.0",
         ),
         Source(
+            "films",
+            builder="zoo_plugins.sources.films:films",
+            summary="Films or pictures in a folder, without labels: PATH/*.mp4, or PATH/train/*.mp4, PATH/val/*.png.",
+            licence="apache-2.0",
+        ),
+        Source(
             "folder",
             builder="zoo_plugins.sources.folder:folder",
             summary="Films or pictures in folders by class: PATH/train/CLASS/*.mp4, PATH/val/CLASS/*.mp4.",

@@ -81,4 +81,13 @@ def zoo_tasks() -> Iterable[Task]:
             source="Wang et al. 2020, https://arxiv.org/abs/2008.05861",
             licence="apache-2.0",
         ),
+        Task(
+            "super_resolution",
+            builder="zoo_plugins.tasks.super_resolution:super_resolution",
+            summary="Frames made 2, 3 or 4 times smaller are restored: PSNR and SSIM on luma, beside bicubic's.",
+            roles=("loss",),
+            targets=(),
+            pipeline_tag="image-to-image",
+            licence="apache-2.0",
+        ),
     ]

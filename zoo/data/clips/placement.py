@@ -65,10 +65,14 @@ def evaluation_placement(clip: ClipSpec, height: int, width: int, along: float =
         along: in 0..1; of three crops the first lies at 0, left or top, the last at 1, right or bottom.
 
     Raises:
-        DataError: the spec resizes to less than the size it crops.
+        DataError: the spec resizes to less than the size it crops, or resizes nothing and the frame is smaller.
     """
+    if clip.native:
+        return _whole(height, width)
     window = clip.height_width
-    if clip.resize is None:
+    if isinstance(clip.resize, str):
+        scaled = _large_enough(window, height, width)
+    elif clip.resize is None:
         scaled = _covering(window, height, width)
     elif isinstance(clip.resize, int):
         # Truncated like torchvision's resize, whose weights this serves.
@@ -92,12 +96,36 @@ def evaluation_placement(clip: ClipSpec, height: int, width: int, along: float =
 def canvas_placement(clip: ClipSpec, height: int, width: int, crop: tuple[float, float]) -> Placement:
     """Scale to cover the canvas, then a window of the canvas at `crop`: (0, 0) is top left, (1, 1) bottom right.
 
-    Where `resize` is a pair, frames are scaled to exactly that, as in evaluation, and the window shows all of it.
+    Where `resize` is a pair, frames are scaled to exactly that, as in evaluation, and the window shows all of it. Where
+    it is native nothing is scaled.
+
+    Raises:
+        DataError: nothing is scaled, and the frame is smaller than the window.
     """
+    if clip.native:
+        return _whole(height, width)
     window = clip.canvas
-    scaled = window if isinstance(clip.resize, tuple | list) else _covering(window, height, width)
+    if isinstance(clip.resize, str):
+        scaled = _large_enough(window, height, width)
+    else:
+        scaled = window if isinstance(clip.resize, tuple | list) else _covering(window, height, width)
     top, left = (round(at * (outer - inner)) for at, outer, inner in zip(crop, scaled, window, strict=True))
     return Placement(scaled, window, (top, left))
+
+
+def _whole(height: int, width: int) -> Placement:
+    return Placement((height, width), (height, width), (0, 0))
+
+
+def _large_enough(window: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """The size of a frame that a window is cut out of."""
+    if height < window[0] or width < window[1]:
+        raise DataError(
+            f"{window[0]} x {window[1]} pixels are to be cut out of frames of {height} x {width}, which stay as they "
+            "are (resize: native)",
+            hint="write a smaller `size`, leave `resize` out, or leave films of this size out",
+        )
+    return height, width
 
 
 def _covering(window: tuple[int, int], height: int, width: int) -> tuple[int, int]:

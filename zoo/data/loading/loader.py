@@ -63,7 +63,8 @@ class Loader:
         inputs: keys of `Batch.inputs`, in the order the model takes them: `clip_bcthw`, `audio_bcn`.
         clip: what clips look like, None when the model takes none.
         audio: what the sound looks like, None when the model takes none.
-        batch: samples per batch; the last one of an epoch may be smaller.
+        batch: samples per batch; the last one of an epoch may be smaller. In evaluation of films as large as they are
+            it is one.
         views: clips per sample.
         crops: of every clip in evaluation, 1 or 3: the centre, or both ends of the longer side besides. Rows
             `i * V + v` of a batch hold view v of its i-th sample, V = views * crops, v = clip * crops + crop.
@@ -113,6 +114,8 @@ class Loader:
         patience: float = PATIENCE,
         share: Share | None = None,
     ) -> None:
+        if clip is not None and clip.native and not train:
+            batch = 1
         self.split, self.batch, self.views, self.train, self.seed = split, batch, views * crops, train, seed
         self.quarantine = Quarantine() if quarantine is None else quarantine
         self.bad: dict[int, BadFile] = {}

@@ -168,6 +168,8 @@ class Reader:
         rows = self._alike(rows, bad)
         if not rows:
             return Answer(None, bad, decode=decode)
+        if self.clip is not None and self.clip.native and (error := _sizes_differ(rows, self.split.name)):
+            return Answer(bad=bad, error=error)
         batch = _batch(rows, self.inputs, self.views)
         if self._augment is None:
             return Answer(batch, bad, decode=decode)
@@ -350,6 +352,18 @@ def _see_alike(source: Clip, target: Clip, media: str) -> None:
 
 def _in_words(shapes: Shapes) -> str:
     return ", ".join(f"{key} {shape or 'a number'}" for key, shape in shapes) or "none"
+
+
+def _sizes_differ(rows: Sequence[Row], split: str) -> DataError | None:
+    """What to say where clips that stay as large as their films have several sizes."""
+    shapes = {row.sample.name: tuple(view[CLIP].shape[-2:]) for row in rows for view in row.inputs if CLIP in view}
+    if len(set(shapes.values())) < 2:
+        return None
+    shown = ", ".join(f"{name} {height} x {width}" for name, (height, width) in list(shapes.items())[:4])
+    return DataError(
+        f"films of the {split} split have several sizes, and clips stay as large as they are: {shown}",
+        hint=f"write run.batch: 1, or a data.{split}.clip.size, with resize: native to cut it out",
+    )
 
 
 def failure(split: str, sample: Sample, error: UndecodableMedia) -> BadFile:
