@@ -10,7 +10,7 @@ from torch.nn import Conv3d, Module, ModuleDict
 
 from zoo_plugins.tasks.backbone import check_staged, learning
 from zoo_plugins.tasks.classification import Classification
-from zoo_plugins.tasks.distillation_losses import attention_loss, hint_loss, soft_label_loss
+from zoo_plugins.tasks.distillation_losses import attention_loss, hint_loss, relational_loss, soft_label_loss
 from zoo_plugins.tasks.one_model import Loss
 from zoo_plugins.tasks.stage_pairs import Pair, pairs_of
 from zoo_plugins.tasks.teacher import TASK, Teacher
@@ -28,7 +28,7 @@ class Distillation(Classification):
     Args:
         student: what learns.
         teacher: what it learns from.
-        weights: of `hard`, `soft`, `hint` and `attention`.
+        weights: of `hard`, `soft`, `hint`, `attention` and `relational`.
         temperature: softens both answers.
         pairs: stages whose maps are compared.
         loss, labels, inputs: of classification.
@@ -102,6 +102,9 @@ class Distillation(Classification):
             if self.weights["attention"]:
                 looked = attention_loss(map_bcthw, teacher_bcthw) / 2
                 terms["attention"] = terms["attention"] + looked if "attention" in terms else looked
+        if self.weights["relational"]:
+            last = self.pairs[-1]
+            terms["relational"] = relational_loss(ours[last.index], theirs[last.teacher_index])
         return terms
 
 
@@ -118,6 +121,7 @@ def distillation(
     soft: Weight = 0.9,
     hint: Weight = 0.0,
     attention: Weight = 0.0,
+    relational: Weight = 0.0,
     stages: dict[str, str] | None = None,
 ) -> Distillation:
     """The task of giving each clip one label, learnt from labels and from a teacher that knows the classes.
@@ -125,7 +129,8 @@ def distillation(
     The teacher is frozen and no part of what is saved. It is shown the student's clips in the length, size, mean and
     deviation that its weights saw: frames are picked evenly over the clip, pictures are resized. A network that takes
     one shape alone, such as a transformer with a table of positions, is built for the run's clip and shown that; a
-    warning says so. With `hint` or `attention` student and teacher each make a second forward pass, for their maps.
+    warning says so. With `hint`, `attention` or `relational` student and teacher each make a second forward pass, for
+    their maps.
 
     Args:
         model: the student: takes the inputs in order, returns logits (B, K).
@@ -142,6 +147,8 @@ def distillation(
             al. 2015, equation 3), added over stages.
         attention: beta, weight of attention transfer (Zagoruyko and Komodakis 2017, equation 2; they take 1000),
             added over stages.
+        relational: weight of how differently the clips of a batch lie to one another in the last pair of stages, by
+            distances and angles (Park et al. 2019; they take 25). Wants batches of a few clips.
         stages: whose maps are compared: a stage of the teacher for each of the student's, such as `{stage3: stage4}`.
             By default stages of one name, but for the stem.
 
@@ -159,9 +166,9 @@ def distillation(
         >>> [pair.name for pair in task.pairs], type(task.result()).__name__
         (['stage1'], 'CNN3D')
     """
-    if not soft and not hint and not attention:
+    if not soft and not hint and not attention and not relational:
         raise RecipeError(
-            f"the {TASK} task learns nothing from its teacher: soft, hint and attention are 0",
+            f"the {TASK} task learns nothing from its teacher: soft, hint, attention and relational are 0",
             hint="give one of them a weight, or write task: classification",
         )
     network: Module = teacher  # type: ignore[assignment]
@@ -169,9 +176,9 @@ def distillation(
     if soft:
         guide.check_answers()
     pairs: list[Pair] = []
-    if hint or attention:
+    if hint or attention or relational:
         for each in (model, network):
             check_staged(each, TASK)
         pairs = pairs_of(model, network, stages)
-    weights = {"hard": hard, "soft": soft, "hint": hint, "attention": attention}
+    weights = {"hard": hard, "soft": soft, "hint": hint, "attention": attention, "relational": relational}
     return Distillation(model, guide, weights, temperature, pairs, losses.get("loss"), labels, inputs)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, kl_div, log_softmax, mse_loss, normalize
+from torch.nn.functional import interpolate, kl_div, log_softmax, mse_loss, normalize, smooth_l1_loss
+
+_TINY = 1e-12  # what a distance of nothing is taken for, so that it has a gradient
 
 
 def soft_label_loss(student_bk: Tensor, teacher_bk: Tensor, temperature: float) -> Tensor:
@@ -72,6 +74,46 @@ def attention_loss(student_bcthw: Tensor, teacher_bcthw: Tensor) -> Tensor:
     student_bn, teacher_bn = (normalize(each.flatten(1), dim=1) for each in pair)
     distance_b: Tensor = torch.linalg.vector_norm(student_bn - teacher_bn, dim=1)
     return distance_b.mean()
+
+
+def relational_loss(student_bcthw: Tensor, teacher_bcthw: Tensor) -> Tensor:
+    """How differently the clips of a batch lie to one another (Park et al. 2019, Relational Knowledge Distillation).
+
+    Maps are averaged over time and space to one point a clip. Distances between points are divided by their mean
+    (equations 4 to 6), angles are the cosines at every corner of every triangle (equations 7 to 9); each is compared by
+    the Huber loss, and angles count twice, as in the paper.
+
+    Args:
+        student_bcthw: map (B, C, T', H', W') of any channels and size.
+        teacher_bcthw: likewise.
+
+    Returns:
+        A scalar in float32; 0 for a batch of one, where there is no relation.
+
+    Example:
+        >>> map_bcthw = torch.rand(4, 3, 2, 4, 4)
+        >>> float(relational_loss(map_bcthw, 5 * map_bcthw)) < 1e-6    # their size is no relation
+        True
+    """
+    student_bc, teacher_bc = (each.float().mean((2, 3, 4)) for each in (student_bcthw, teacher_bcthw))
+    if len(student_bc) < 2:
+        return student_bc.sum() * 0
+    distances = smooth_l1_loss(_distances(student_bc), _distances(teacher_bc))
+    return distances + 2 * smooth_l1_loss(_angles(student_bc), _angles(teacher_bc))
+
+
+def _distances(points_bc: Tensor) -> Tensor:
+    """(B, B), divided by the mean of those between different points."""
+    apart_bbc = points_bc[:, None] - points_bc[None]
+    distance_bb = (apart_bbc.square().sum(-1) + _TINY).sqrt() * (1 - torch.eye(len(points_bc), device=points_bc.device))
+    between = len(points_bc) * (len(points_bc) - 1)
+    return distance_bb / (distance_bb.sum() / between).clamp(min=_TINY)
+
+
+def _angles(points_bc: Tensor) -> Tensor:
+    """(B, B, B): at each point the cosine between the ways to two others; 0 where two of them are one."""
+    way_bbc = normalize(points_bc[None] - points_bc[:, None], dim=-1, eps=_TINY)
+    return way_bbc @ way_bbc.mT
 
 
 def sized_as(map_bcthw: Tensor, other_bcthw: Tensor) -> Tensor:

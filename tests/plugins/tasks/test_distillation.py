@@ -15,7 +15,7 @@ from zoo.recipe import load_recipe
 from zoo.runner.pipeline import assemble
 from zoo_plugins.basic.cnn3d import CNN3D
 from zoo_plugins.tasks.distillation import distillation
-from zoo_plugins.tasks.distillation_losses import attention_loss, hint_loss, soft_label_loss
+from zoo_plugins.tasks.distillation_losses import attention_loss, hint_loss, relational_loss, soft_label_loss
 from zoo_registry import ClipSpec
 from zoo_registry.errors import RecipeError
 from zoo_registry.protocols import Batch
@@ -68,6 +68,38 @@ def test_a_hint_is_half_the_squared_difference_whatever_the_size():
     assert hint_loss(small, large).item() == pytest.approx(4.5)
 
 
+def points(*rows: tuple[float, ...]) -> torch.Tensor:
+    """A map whose mean over time and space is one point a clip."""
+    return torch.tensor(rows)[:, :, None, None, None].expand(-1, -1, 2, 3, 3)
+
+
+def test_relations_are_distances_and_angles():
+    """A right-angled triangle of sides 3, 4, 5 and one with all angles of 60 degrees, by hand.
+
+    Distances by their mean: 3/4, 1, 5/4 and 1, 1, 1: squares of the differences 1/16, 0, 1/16, halved, over 9 pairs of
+    which each comes twice. Cosines at the corners: 0, 3/5, 4/5 and 1/2 each, squares 1/4, 1/100, 9/100, halved; each is
+    there twice among 27, and the other cosines are 1 or 0 in both.
+    """
+    right = points((0.0, 0.0), (3.0, 0.0), (0.0, 4.0))
+    even = points((0.0, 0.0), (1.0, 0.0), (0.5, 3**0.5 / 2))
+    distances = 2 * (1 / 16 + 1 / 16) / 2 / 9
+    angles = 2 * (1 / 4 + 1 / 100 + 9 / 100) / 2 / 27
+    assert relational_loss(right, even).item() == pytest.approx(distances + 2 * angles, rel=1e-4)
+
+
+def test_relations_do_not_change_with_place_turn_or_size_and_need_no_equal_channels():
+    flat = points((0.0, 0.0), (3.0, 0.0), (0.0, 4.0), (1.0, 1.0))
+    turned = points((7.0, 5.0, 5.0), (7.0, 5.0, 11.0), (7.0, 13.0, 5.0), (7.0, 7.0, 7.0))
+    assert relational_loss(flat, turned).item() == pytest.approx(0, abs=1e-6)
+    assert relational_loss(flat[:1], turned[:1]).item() == 0
+
+
+def test_relations_of_equal_clips_have_a_finite_gradient():
+    same = points((1.0, 2.0), (1.0, 2.0), (3.0, 1.0)).clone().requires_grad_()
+    relational_loss(same, points((0.0, 0.0), (3.0, 0.0), (0.0, 4.0))).backward()
+    assert same.grad.isfinite().all()
+
+
 def test_attention_is_compared_by_where_and_not_by_how_much():
     """Zagoruyko and Komodakis 2017, equation 2, worked by hand for two cells."""
     student = torch.tensor([[1.0, 1.0], [0.0, 1.0]]).view(1, 2, 1, 1, 2)  # two channels; squares add up to 1, 2
@@ -89,9 +121,9 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn_but_labels():
 
 
 def test_terms_are_weighted_and_added():
-    task = task_of(hard=0.5, soft=2.0, hint=3.0, attention=4.0, temperature=2.0)
+    task = task_of(hard=0.5, soft=2.0, hint=3.0, attention=4.0, relational=5.0, temperature=2.0)
     terms = learn(task)
-    weights = {"hard": 0.5, "soft": 2.0, "hint": 3.0, "attention": 4.0}
+    weights = {"hard": 0.5, "soft": 2.0, "hint": 3.0, "attention": 4.0, "relational": 5.0}
     expected = sum(weight * terms[name] for name, weight in weights.items())
     assert terms["total"].item() == pytest.approx(expected.item(), rel=1e-5)
 
