@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo_plugins.compress import bfloat16, prune
+from zoo_plugins.compress import half_precision, prune
 from zoo_plugins.compress.folding import find_pairs, fold
 from zoo_registry.errors import ArtefactError, ParameterError
 
@@ -125,7 +125,7 @@ class TestBfloat16:
         before = network.state_dict()
         keys, size = list(before), sum(t.nbytes for t in before.values() if t.is_floating_point())
 
-        cast, record = bfloat16.cast_bf16(network, context)
+        cast, record = half_precision.cast(network, context, dtype="bfloat16")
 
         after = cast.state_dict()
         assert list(after) == keys
@@ -135,7 +135,7 @@ class TestBfloat16:
     def test_takes_and_gives_float32(self, network, context):
         expected = network(clips(9))
 
-        cast, _ = bfloat16.cast_bf16(network, context)
+        cast, _ = half_precision.cast(network, context, dtype="bfloat16")
         found = cast(clips(9))
 
         assert found.dtype is torch.float32
@@ -143,23 +143,42 @@ class TestBfloat16:
         torch.testing.assert_close(found, expected, rtol=0, atol=8 * 2**-8 * expected.abs().max().item())
 
     def test_survives_copying_and_reloading(self, network, context):
-        cast, record = bfloat16.cast_bf16(network, context)
+        cast, record = half_precision.cast(network, context, dtype="bfloat16")
         expected = cast(clips(9))
 
         assert torch.equal(copy.deepcopy(cast)(clips(9)), expected)
-        assert torch.equal(reloaded(cast, record, bfloat16.restore)(clips(9)), expected)
+        assert torch.equal(reloaded(cast, record, half_precision.restore)(clips(9)), expected)
 
     def test_casts_mappings_and_keyword_inputs_and_leaves_integers(self):
         class Lookup(nn.Module):
             def forward(self, scores, *, index):
                 return {"picked": scores[index], "index": index, "dtype": scores.dtype}
 
-        cast, _ = bfloat16.cast_bf16(Lookup(), None)
+        cast, _ = half_precision.cast(Lookup(), None, dtype="bfloat16")
         output = cast(scores=torch.ones(3), index=torch.tensor([2]))
 
         assert output["dtype"] is torch.bfloat16
         assert output["picked"].dtype is torch.float32
         assert output["index"].dtype is torch.int64
+
+
+class TestFloat16:
+    def test_rounds_finer_than_bfloat16(self, network, context):
+        expected = network(clips(9))
+
+        cast, record = half_precision.cast(network, context, dtype="float16")
+        found = cast(clips(9))
+
+        assert record == {"dtype": "float16"}
+        # 11 bits of precision.
+        torch.testing.assert_close(found, expected, rtol=0, atol=8 * 2**-11 * expected.abs().max().item())
+        assert torch.equal(reloaded(cast, record, half_precision.restore)(clips(9)), found)
+
+    def test_refuses_weights_that_it_cannot_hold(self, network, context):
+        with torch.no_grad():
+            network[8].bias[0] = 70000.0
+        with pytest.raises(ParameterError, match=r"65504, and these go beyond: 8\.bias"):
+            half_precision.cast(network, context, dtype="float16")
 
 
 class TestFolding:
@@ -207,8 +226,8 @@ class TestFolding:
         (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"forward": 0.5}}, "the model lacks"),
         (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"1": 0.5}}, "which is a BatchNorm3d"),
         (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"0": 7}}, "not within 0..1"),
-        (bfloat16.restore, {"dtype": "float64"}, "names the type 'float64'"),
-        (bfloat16.restore, {"dtype": True}, "is a bool"),
+        (half_precision.restore, {"dtype": "float64"}, "names the type 'float64'"),
+        (half_precision.restore, {"dtype": True}, "is a bool"),
     ],
 )  # fmt: skip
 def test_a_record_that_does_not_fit_is_refused(restore, record, complaint):

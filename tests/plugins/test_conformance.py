@@ -415,6 +415,10 @@ class TestCastBf16(CompressionConformance):
     name = "compress/cast_bf16"
 
 
+class TestCastFp16(CompressionConformance):
+    name = "compress/cast_fp16"
+
+
 class TestFineTune(CompressionConformance):
     name = "compress/fine_tune"
     params = {"lr": 0.01, "teacher": 1.0}

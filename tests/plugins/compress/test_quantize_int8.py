@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.plugins.compress.contexts import GivenBatches, reloaded
 from tests.plugins.compress.video_network import architecture, clips, video_network
-from zoo_plugins.compress import bfloat16, quantize
+from zoo_plugins.compress import half_precision, quantize
 from zoo_registry.errors import ArtefactError, ParameterError, RunError
 
 pytest.importorskip("pytorch_quantization", reason="the extra videozoo[quantization] is absent")
@@ -144,10 +144,10 @@ class TestRounding:
 
     def test_works_after_and_before_bfloat16(self, network, context):
         expected = network(clips(9))
-        cast, _ = bfloat16.cast_bf16(copy.deepcopy(network), context)
+        cast, _ = half_precision.cast(copy.deepcopy(network), context, dtype="bfloat16")
         first, _ = quantize.quantize_int8(cast, context)
         quantised, _ = quantize.quantize_int8(network, context)
-        second, _ = bfloat16.cast_bf16(quantised, context)
+        second, _ = half_precision.cast(quantised, context, dtype="bfloat16")
 
         for model in (first, second):
             assert (model(clips(9)) - expected).norm() < 0.1 * expected.norm()
