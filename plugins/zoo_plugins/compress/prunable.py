@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from zoo_plugins.compress.attention_heads import attentions, head_groups
+from zoo_plugins.compress.culprits import culprits
 from zoo_plugins.compress.cuts import Group, Removal, remove, silence
 
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
@@ -51,7 +52,8 @@ def prunable(model: nn.Module, example: Sequence[Tensor]) -> Prunable:
     kept = {layers: reason for layers, reason in kept.items() if not inside.issuperset(layers[:1])}
     groups = [*channels, *heads]
     probe = _randomised(model)
-    broken = {group.name for group in _culprits(probe, inputs, groups)}
+    removals = [(group, _some(group)) for group in groups]
+    broken = {group.name for group, _ in culprits(removals, lambda some: agrees(probe, inputs, some))}
     kept |= kept_heads
     kept |= {
         group.layers: "without some of its units the network fails, or computes something else"
@@ -73,16 +75,6 @@ def agrees(model: nn.Module, inputs: Sequence[Tensor], removals: Sequence[Remova
         return False
     dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
     return bool((found - expected).norm() <= TOLERANCE.get(dtype, ROUGH) * expected.norm())
-
-
-def _culprits(model: nn.Module, inputs: Sequence[Tensor], groups: list[Group]) -> list[Group]:
-    """The groups that a network cannot lose units of, found by halving."""
-    if not groups or agrees(model, inputs, [(group, _some(group)) for group in groups]):
-        return []
-    if len(groups) == 1:
-        return groups
-    half = len(groups) // 2
-    return _culprits(model, inputs, groups[:half]) + _culprits(model, inputs, groups[half:])
 
 
 def _some(group: Group) -> list[int]:

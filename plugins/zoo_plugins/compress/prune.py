@@ -49,7 +49,11 @@ def prune_magnitude(
         >>> record["sparsity"]
         {'': 0.3}
     """
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, PRUNED)}
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, PRUNED) and not hasattr(module, "parametrizations")  # whose weight is computed
+    }
     if not layers:
         raise ParameterError("prune_magnitude found no convolution or linear layer in the model")
     if scope == "global":
