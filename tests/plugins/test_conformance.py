@@ -428,6 +428,22 @@ class TestQuantizeInt8(CompressionConformance):
     name = "compress/quantize_int8"
 
 
+class TestMergeTokens(CompressionConformance):
+    name = "compress/merge_tokens"
+    params = {"r": 2}
+
+    def network(self):
+        pytest.importorskip("transformers", reason="the extra videozoo[transformers] is not installed")
+        from zoo_plugins.transformers.videomae import videomae
+        from zoo_registry import ClipSpec
+
+        clip = ClipSpec(frames=4, stride=1, size=64)
+        return videomae(size="s", num_classes=5, clip=clip, width=32, blocks=2, heads=2, mlp_width=64).eval()
+
+    def example(self):
+        return (torch.randn(2, 3, 4, 64, 64, generator=torch.Generator().manual_seed(1)),)
+
+
 class TestClassification(TaskConformance):
     name = "tasks/classification"
     labels = ("left", "right", "up")

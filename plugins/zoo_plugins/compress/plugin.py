@@ -71,6 +71,14 @@ def zoo_compressions() -> Iterable[Compression]:
             licence="apache-2.0",
         ),
         Compression(
+            "merge_tokens",
+            builder="zoo_plugins.compress.merge_tokens:merge_tokens",
+            restore="zoo_plugins.compress.merge_tokens:restore",
+            summary="Merges the most similar tokens of video transformers from block to block, without training.",
+            source="Bolya et al., Token Merging: Your ViT But Faster, ICLR 2023, https://arxiv.org/abs/2210.09461",
+            licence="apache-2.0",
+        ),
+        Compression(
             "quantize_int8",
             builder="zoo_plugins.compress.quantize:quantize_int8",
             restore="zoo_plugins.compress.quantize:restore",
