@@ -36,10 +36,15 @@ def axes_of(
     return found
 
 
-def as_dimensions(axes: Sequence[Mapping[int, str]]) -> tuple[dict[int, torch.export.Dim], ...]:
-    """The same for `torch.export`."""
+def as_dimensions(
+    axes: Sequence[Mapping[int, str]], largest: Mapping[str, int]
+) -> tuple[dict[int, torch.export.Dim], ...]:
+    """The same for `torch.export`, with how long an axis can be by its name."""
     known: dict[str, torch.export.Dim] = {}
-    return tuple({axis: known.setdefault(name, torch.export.Dim(name)) for axis, name in one.items()} for one in axes)
+    return tuple(
+        {axis: known.setdefault(name, torch.export.Dim(name, max=largest.get(name))) for axis, name in one.items()}
+        for one in axes
+    )
 
 
 def batch_of(size: int, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

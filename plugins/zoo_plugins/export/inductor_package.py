@@ -54,7 +54,8 @@ def write(
     _need_compiler()
     example = batch_of(2 if dynamic_batch else 1, example_inputs)
     names = inputs or tuple(f"input_{index}" for index in range(len(example)))
-    program = exported_program(model, example, axes_of(names, batch=dynamic_batch, more=free_axes))
+    axes = axes_of(names, batch=dynamic_batch, more=free_axes)
+    program = exported_program(model, example, axes, largest={"batch": largest_batch})
     text = to_text(metadata, ascii_only=True)  # it is written into C++
     settings: dict[str, Any] = {"max_autotune": max_autotune}
     if text:

@@ -18,7 +18,10 @@ from zoo_registry.errors import ExportError
 
 
 def exported_program(
-    model: nn.Module, example: Sequence[Tensor], axes: Sequence[Mapping[int, str]]
+    model: nn.Module,
+    example: Sequence[Tensor],
+    axes: Sequence[Mapping[int, str]],
+    largest: Mapping[str, int] | None = None,
 ) -> torch.export.ExportedProgram:
     """The model as a graph of torch's operations.
 
@@ -26,11 +29,12 @@ def exported_program(
         model: in eval mode.
         example: its inputs, with at least two samples where the batch is free.
         axes: of each input, see `free_axes.axes_of`.
+        largest: how long an axis can be, by its name; without, any length.
 
     Raises:
         ExportError: torch.export cannot follow the model, or an axis cannot be free; names the module.
     """
-    shapes: Any = as_dimensions(axes)
+    shapes: Any = as_dimensions(axes, largest or {})
     if not any(shapes):
         shapes = None
     elif any(each.kind is each.VAR_POSITIONAL for each in inspect.signature(model.forward).parameters.values()):
