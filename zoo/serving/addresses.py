@@ -29,6 +29,7 @@ _PATTERN = re.compile(
     re.IGNORECASE,
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv4 addresses as networks of IPv6 alone write them; RFC 6052, section 2.1."""
 
 
 @dataclass(frozen=True)
@@ -138,25 +139,20 @@ class AllowList:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether an address belongs to nobody's private network, also by another that is written in it.
+    """Whether an address is one of the public network: what a gateway would make of it counts.
 
     Example:
         >>> [is_public(ipaddress.ip_address(a)) for a in ("8.8.8.8", "169.254.169.254", "::ffff:10.0.0.1")]
         [True, False, False]
     """
-    if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
-        return False
-    return all(map(is_public, _written_in(address)))
-
-
-def _written_in(address: IPAddress) -> list[IPAddress]:
-    """IPv4 addresses in an IPv6 one, that a gateway would lead to: mapped, 6to4, Teredo, NAT64 (RFC 6052)."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return []
-    found: list[IPAddress | None] = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return [each for each in found if each is not None]
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.sixtofour is not None or address.teredo is not None:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
 def _parsed(address: str) -> Target:

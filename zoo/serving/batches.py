@@ -90,7 +90,7 @@ class Batches:
         """Answer nothing more."""
         self._queue.put(None)
         if self._thread.is_alive():
-            self._thread.join(5)
+            self._thread.join(2)
 
     @property
     def length(self) -> int:

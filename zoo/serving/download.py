@@ -120,7 +120,9 @@ class _Exchange:
 
     async def _next(self) -> object:
         while (event := self._state.next_event()) is h11.NEED_DATA:
-            self._state.receive_data(await self._reader.read(_PIECE))
+            # The head of an answer is bounded by what is read at once, besides by what it may be when it is not whole.
+            most = _PIECE if self._state.their_state is h11.SEND_BODY else LARGEST_HEAD
+            self._state.receive_data(await self._reader.read(most))
         return event
 
     def _refuse(self, status: int, told: dict[str, str], limit: int) -> None:

@@ -6,6 +6,8 @@ few that cameras, editors and browsers write.
 
 from __future__ import annotations
 
+import codecs
+
 from zoo.serving.refusal import Refusal
 
 HEAD = 189 + 1
@@ -70,5 +72,13 @@ def _in_words(head: bytes) -> str:
     for mark, name in _OTHERS:
         if head.startswith(mark):
             return name
-    is_text = all(byte >= 32 or byte in b"\t\r\n" for byte in head)
-    return "text" if is_text else "of an unknown kind"
+    return "text" if _is_text(head) else "of an unknown kind"
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether it is UTF-8 without control characters; its last character may be cut."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\r\n" for character in text)

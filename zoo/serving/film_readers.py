@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import multiprocessing
 import queue
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from torch import Tensor
 from zoo.serving.film_reader import Wanted, read_films
 from zoo.serving.limits import Limits
 from zoo.serving.measures import Measures
+from zoo.serving.reader_context import reader_context
 from zoo.serving.refusal import Refusal
 from zoo_registry.errors import RunError
 from zoo_registry.spec_rules import MOST_BYTES
@@ -66,7 +66,7 @@ class FilmReaders:
         self._idle: queue.LifoQueue[_Process] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(limits.workers, "film-reader")
         self._measures, self._limits = measures, limits
-        context = _context()
+        context = reader_context()
         self._all = [_Process(context, wanted, limits) for _ in range(limits.workers)]
         try:
             for process in self._all:
@@ -181,12 +181,3 @@ def _tensor(line: Connection, dtype: str, shape: list[Any]) -> Tensor:
     if len(content) != count or min(shape) < 1:
         raise ValueError(f"{len(content)} bytes for {shape}")
     return torch.frombuffer(content, dtype=kind).reshape(shape)
-
-
-def _context() -> BaseContext:
-    """How processes start: from one that has imported everything and holds nothing of the server's."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([read_films.__module__])
-    return context

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from zoo.serving.limits import Limits
+from zoo.serving.reader_context import reader_context
 from zoo_registry.errors import MissingExtra, ParameterError, RunError
 
 if TYPE_CHECKING:
@@ -63,17 +64,18 @@ def serve(
         >>> serve("runs/quickstart", port=0)                                        # doctest: +SKIP
     """
     check_packages()
-    from zoo.runner.device import choose_device
     from zoo.serving.addresses import AllowList
-    from zoo.serving.app import make_app
-    from zoo.serving.service import Service
 
     if views < 1:
         raise ParameterError(f"views is {views}, at least one clip is needed")
     allowed = AllowList(allow_urls, private=allow_private)
     limits = limits or Limits()
-    with bound_socket(host, port) as listening:  # before the model is loaded: a port in use is said at once
-        loaded = _loaded(model, str(choose_device(device)))
+    with bound_socket(host, port) as listening:  # a port that is taken is said before anything takes time
+        reader_context()  # what it imports, it imports while the model is loaded
+        from zoo.serving.app import make_app
+        from zoo.serving.service import Service
+
+        loaded = _loaded(model, device)
         service = Service(loaded, limits, views=views)
         try:
             for note in service.notes:
@@ -109,10 +111,14 @@ def bound_socket(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    except (OSError, UnicodeError) as error:
+        hint = "127.0.0.1 is seen by this machine only, 0.0.0.0 by all that reach it"
+        raise RunError(f"{host!r} is no address of this machine ({error})", hint=hint) from None
+    try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        hint = "another program has it: choose another --port, or 0 for any that is free"
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        hint = "choose another --port, or 0 for any that is free; those below 1024 need permission"
         raise RunError(f"nothing can listen on {host}:{port} ({reason})", hint=hint) from None
 
 
@@ -174,7 +180,7 @@ def log_to(say: Callable[[str], None]) -> None:
 
 def _loaded(model: str | os.PathLike[str] | ZooModel, device: str) -> ZooModel:
     from zoo.model import ZooModel, load
+    from zoo.runner.device import choose_device
 
-    if isinstance(model, ZooModel):
-        return model.to(device).eval()
-    return load(model, device=device)
+    chosen = str(choose_device(device))
+    return model.to(chosen).eval() if isinstance(model, ZooModel) else load(model, device=chosen)
