@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.plugins.compress.staged_network import StagedCnn
 from zoo.testing import (
     AugmentationConformance,
     ComponentConformance,
@@ -428,6 +429,14 @@ class TestQuantizeInt8(CompressionConformance):
     name = "compress/quantize_int8"
 
 
+class TestEarlyExit(CompressionConformance):
+    name = "compress/early_exit"
+    params = {"lr": 0.01}
+
+    def network(self):
+        return StagedCnn().eval()
+
+
 class TestMergeTokens(CompressionConformance):
     name = "compress/merge_tokens"
     params = {"r": 2}
@@ -612,6 +621,43 @@ class TestShapes(SourceConformance):
 
 class TestOnnx(ExporterConformance):
     name = "export/onnx"
+
+
+class TestTorchExport(ExporterConformance):
+    name = "export/torch_export"
+
+
+@pytest.mark.slow
+class TestAotInductor(ExporterConformance):
+    name = "export/aot_inductor"
+
+
+class TestOpenvino(ExporterConformance):
+    name = "export/openvino"
+
+
+class TestExecutorch(ExporterConformance):
+    name = "export/executorch"
+
+    def network(self) -> nn.Module:
+        return FramesAlone().eval()
+
+
+class TestTensorrt(ExporterConformance):
+    name = "export/tensorrt"
+
+
+class FramesAlone(nn.Module):
+    """A network that looks at frames one by one: ExecuTorch has no 3-D convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def forward(self, clip_bcthw: torch.Tensor) -> torch.Tensor:
+        batch, channels, frames, height, width = clip_bcthw.shape
+        each = clip_bcthw.transpose(1, 2).reshape(batch * frames, channels, height, width)
+        return self.frames(each).reshape(batch, frames, -1).mean(1)
 
 
 class TestFile(FetcherConformance):

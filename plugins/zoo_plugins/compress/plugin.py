@@ -60,6 +60,7 @@ def zoo_compressions() -> Iterable[Compression]:
             restore="zoo_plugins.compress.half_precision:restore",
             summary="Keeps weights and computes in bfloat16; the file is half as large.",
             fixed={"dtype": "bfloat16"},
+            version=2,
             licence="apache-2.0",
         ),
         Compression(
@@ -68,6 +69,15 @@ def zoo_compressions() -> Iterable[Compression]:
             restore="zoo_plugins.compress.half_precision:restore",
             summary="Keeps weights and computes in float16; the file is half as large.",
             fixed={"dtype": "float16"},
+            version=2,
+            licence="apache-2.0",
+        ),
+        Compression(
+            "early_exit",
+            builder="zoo_plugins.compress.early_exit:early_exit",
+            restore="zoo_plugins.compress.early_exit:restore",
+            summary="Answers easy clips from a stage in the middle of the network.",
+            source="Teerapittayanon et al., BranchyNet, ICPR 2016, https://arxiv.org/abs/1709.01686",
             licence="apache-2.0",
         ),
         Compression(
