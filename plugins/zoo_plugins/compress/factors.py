@@ -84,9 +84,11 @@ def ranks_by_ratio(layer: nn.Module, known: Spectrum, ratio: float, round_to: in
         square, line = inside * out * prod(kernel), inside**2 + out**2
         part = (-line + sqrt(line**2 + 4 * square * wanted)) / (2 * square)
         first, second = _rounded(int(part * inside), round_to, inside), _rounded(int(part * out), round_to, out)
-        weight = layer.weight.detach().double()
-        core = _tucker(weight, first, second)[1]
-        choices.append((float(1 - core.square().sum() / weight.square().sum()), Ranks("tucker", (first, second))))
+        if max(_lost(known.inputs, first), _lost(known.outputs, second)) < choices[0][0]:  # it loses that at least
+            weight = layer.weight.detach().double()
+            core = _tucker(weight, first, second, iterations=0)[1]
+            lost = float(1 - core.square().sum() / weight.square().sum())
+            choices.append((lost, Ranks("tucker", (first, second))))
     return min(choices, key=lambda choice: choice[0])[1]
 
 
@@ -118,16 +120,24 @@ def factorised(layer: nn.Module, choice: Ranks) -> nn.Sequential:
 
 
 def _svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    left = _basis(weight, rank)
-    right = left.T @ weight.flatten(1)
-    share = right.norm(dim=1).clamp(min=1e-30).sqrt()  # of the singular values, half to each side
-    return (right / share[:, None]).reshape(rank, *weight.shape[1:]), left * share
+    unfolded = weight.flatten(1)
+    if len(unfolded) <= unfolded.shape[1]:  # the basis of the shorter side is the cheaper one
+        left = _basis(unfolded, rank)
+        right = left.T @ unfolded
+        share = right.norm(dim=1).clamp(min=1e-30).sqrt()  # of the singular values, half to each side
+        first, second = right / share[:, None], left * share
+    else:
+        right = _basis(unfolded.T, rank).T
+        left = unfolded @ right.T
+        share = left.norm(dim=0).clamp(min=1e-30).sqrt()
+        first, second = right * share[:, None], left / share
+    return first.reshape(rank, *weight.shape[1:]), second
 
 
-def _tucker(weight: Tensor, first: int, second: int) -> tuple[Tensor, Tensor, Tensor]:
+def _tucker(weight: Tensor, first: int, second: int, iterations: int = ITERATIONS) -> tuple[Tensor, Tensor, Tensor]:
     """(r1, C), (r2, r1, ...) and (K, r2)."""
-    outputs = _basis(weight, second)
-    for _ in range(ITERATIONS):
+    inputs, outputs = _basis(weight.transpose(0, 1), first), _basis(weight, second)
+    for _ in range(iterations):
         inputs = _basis(torch.tensordot(weight, outputs, ([0], [0])).movedim(-1, 0).transpose(0, 1), first)
         outputs = _basis(torch.tensordot(weight, inputs, ([1], [0])), second)
     core = torch.tensordot(outputs, torch.tensordot(inputs, weight, ([0], [1])), ([0], [1]))
@@ -142,6 +152,7 @@ def _basis(tensor: Tensor, rank: int) -> Tensor:
 
 def _energies(tensor: Tensor) -> Tensor:
     unfolded = tensor.flatten(1)
+    unfolded = unfolded if len(unfolded) <= unfolded.shape[1] else unfolded.T
     squares = torch.linalg.eigvalsh(unfolded @ unfolded.T).flip(0).clamp(min=0)
     return squares / squares.sum().clamp(min=1e-300)
 

@@ -88,20 +88,18 @@ def low_rank(
         )
     layers, kept = _layers(model, context.example, skip or [])
     known = {name: spectrum(layer) for name, layer in layers.items()}
-    left: dict[str, float] = {}
+    cost = None if target is None else read_target(target, context, model, WHAT)
     if ratio is not None:
         chosen = {name: ranks_by_ratio(layer, known[name], ratio, round_to) for name, layer in layers.items()}
     elif energy is not None:
         chosen = _by_energy(layers, known, energy, round_to)
-    else:
-        cost = read_target(target or {}, context, model, WHAT)
+    elif cost is not None:
 
         def attempt(strength: float) -> nn.Module:
             return _thinned(copy.deepcopy(model), _smaller(layers, _by_energy(layers, known, 1 - strength, round_to)))
 
         lost = least_strength(attempt, cost, cost.part, WHAT)
         chosen = _by_energy(layers, known, 1 - lost, round_to)
-        left = {cost.kind: cost.part}
     smaller = _smaller(layers, chosen)
     kept |= {name: "it would not get smaller" for name in layers if name not in smaller}
     if not smaller:
@@ -111,6 +109,7 @@ def low_rank(
         model = replace(model, layers[name], factorised(layers[name], ranks))
     if epochs:
         context.train(model, epochs=epochs, lr=lr)
+    left = {} if cost is None else {cost.kind: round(cost.left(model), 4)}
     written = {name: {"form": ranks.form, "ranks": list(ranks.ranks)} for name, ranks in smaller.items()}
     return model, {"layers": written, "kept": kept, "left": left}
 

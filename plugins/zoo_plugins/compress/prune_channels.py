@@ -104,7 +104,7 @@ def prune_channels(
     if (ratio is None) == (target is None):
         raise ParameterError(f"{WHAT} takes exactly one of `ratio` and `target`", hint="such as ratio: 0.3")
     found = _wanted(model, context.example, importance, parts or PARTS, only or (), skip or ())
-    cost = read_target(target, context, model, WHAT) if target else None
+    cost = None if target is None else read_target(target, context, model, WHAT)
     before, answers = shapes_of(model), _answers(model, context.example)
     groups = list(found.groups)
     plan = _Plan(importance, batches, scope, round_to, {group.name: group.units for group in groups})

@@ -97,7 +97,7 @@ def _first_order(model: nn.Module, group: Group) -> Tensor:
 
 def _per_unit(cut: Cut, values: Tensor) -> Tensor:
     """Values of a tensor summed up for each unit, (units,)."""
-    along = values.sum([dim for dim in range(values.dim()) if dim != cut.dim]).cpu()
+    along = values.movedim(cut.dim, 0).reshape(values.shape[cut.dim], -1).sum(1).cpu()
     unit = torch.tensor([unit for unit, indices in enumerate(cut.indices) for _ in indices], dtype=torch.long)
     index = torch.tensor([index for indices in cut.indices for index in indices], dtype=torch.long)
     return torch.zeros(len(cut.indices), dtype=along.dtype).index_add_(0, unit, along[index])
