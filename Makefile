@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ACME   := $(shell find tests/fixtures/zoo_acme -name '*.py' -o -name pyproject.toml 2>/dev/null | grep -v build/)
 
-.PHONY: help demo test test-slow model-table bench lint types layers tests wheel docs clean
+.PHONY: help demo test test-slow model-table compression-table bench lint types layers tests wheel docs clean
 
 help:
 	@echo "make demo       set up and run the main job: zoo run quickstart"
 	@echo "make test       set up and run lint, types, layers, tests, wheel and docs checks"
 	@echo "make test-slow  the tests that take over 20 s each"
 	@echo "make model-table   what every model goes through, written to docs/model_checks.md; MODELS='video/*' takes some"
+	@echo "make compression-table   what every strategy does to every kind of model, written to docs/compression_checks.md"
 	@echo "make bench      speed against peers and hand-written code"
 	@echo "make docs       build the documentation into site/"
 
@@ -52,6 +53,9 @@ test-slow: $(VENV)/.dev $(VENV)/.acme
 
 model-table: $(VENV)/.dev
 	$(BIN)/python -m tests.model_table $(foreach pattern,$(MODELS),'$(pattern)')
+
+compression-table: $(VENV)/.dev
+	$(BIN)/python -m tests.compression_table $(foreach pattern,$(STRATEGIES),'$(pattern)')
 
 wheel: $(VENV)/.dev
 	$(BIN)/python tests/wheel_contents.py

@@ -130,7 +130,7 @@ class TestBfloat16:
         after = cast.state_dict()
         assert list(after) == keys
         assert 2 * sum(t.nbytes for t in after.values() if t.is_floating_point()) == size
-        assert record == {"dtype": "bfloat16"}
+        assert record == {"dtype": "bfloat16", "float32": []}
 
     def test_takes_and_gives_float32(self, network, context):
         expected = network(clips(9))
@@ -151,15 +151,56 @@ class TestBfloat16:
 
     def test_casts_mappings_and_keyword_inputs_and_leaves_integers(self):
         class Lookup(nn.Module):
-            def forward(self, scores, *, index):
+            def forward(self, scores, *, index=torch.tensor([0])):
                 return {"picked": scores[index], "index": index, "dtype": scores.dtype}
 
-        cast, _ = half_precision.cast(Lookup(), None, dtype="bfloat16")
+        cast, _ = half_precision.cast(Lookup(), Calibration([(torch.ones(3),)]), dtype="bfloat16")
         output = cast(scores=torch.ones(3), index=torch.tensor([2]))
 
         assert output["dtype"] is torch.bfloat16
         assert output["picked"].dtype is torch.float32
         assert output["index"].dtype is torch.int64
+
+
+class OnlyFloat32(nn.Module):
+    """A layer without a kernel for 16 bits, as torch words it; with a weight of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(1 / 3))
+
+    def forward(self, values):
+        if values.dtype is not torch.float32 or self.weight.dtype is not torch.float32:
+            raise NotImplementedError("\"pool\" not implemented for 'BFloat16'")
+        return values * self.weight
+
+
+class TestLayersWithoutKernel:
+    def network(self):
+        return nn.Sequential(nn.Linear(4, 4), nn.Sequential(OnlyFloat32(), nn.ReLU()), OnlyFloat32(), nn.Linear(4, 2))
+
+    def test_stay_in_float32(self):
+        torch.manual_seed(0)
+        network, inputs = self.network(), torch.randn(3, 4)
+        expected = network(inputs)
+        cast, record = half_precision.cast(network, Calibration([(inputs,)]), dtype="bfloat16")
+        assert record == {"dtype": "bfloat16", "float32": ["1.0", "2"]}
+        assert (cast[0].weight.dtype, cast[2].weight.dtype) == (torch.bfloat16, torch.float32)
+        found = cast(inputs)
+        torch.testing.assert_close(found, expected, rtol=0, atol=8 * 2**-8 * expected.abs().max().item())
+        with torch.device("meta"):
+            empty = self.network()
+        rebuilt = half_precision.restore(empty, record)
+        rebuilt.load_state_dict(cast.state_dict(), strict=True, assign=True)
+        assert torch.equal(rebuilt(inputs), found)
+
+    def test_cannot_be_the_model_itself(self):
+        with pytest.raises(ParameterError, match="float32 only"):
+            half_precision.cast(OnlyFloat32(), Calibration([(torch.ones(3),)]), dtype="float16")
+
+    def test_a_record_names_only_layers_that_are_there(self):
+        with pytest.raises(ArtefactError, match="'nothing'"):
+            half_precision.restore(self.network(), {"dtype": "bfloat16", "float32": ["nothing"]})
 
 
 class TestFloat16:
@@ -169,7 +210,7 @@ class TestFloat16:
         cast, record = half_precision.cast(network, context, dtype="float16")
         found = cast(clips(9))
 
-        assert record == {"dtype": "float16"}
+        assert record == {"dtype": "float16", "float32": []}
         # 11 bits of precision.
         torch.testing.assert_close(found, expected, rtol=0, atol=8 * 2**-11 * expected.abs().max().item())
         assert torch.equal(reloaded(cast, record, half_precision.restore)(clips(9)), found)

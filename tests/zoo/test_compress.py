@@ -257,14 +257,18 @@ class TestContext:
 
 
 class TestStructure:
-    STEP = {"strategy": "compress/cast_bf16", "version": 1, "record": {"dtype": "bfloat16"}}  # noqa: RUF012
+    STEP = {  # noqa: RUF012
+        "strategy": "compress/cast_bf16",
+        "version": 2,
+        "record": {"dtype": "bfloat16", "float32": []},
+    }
 
     @pytest.mark.parametrize(
         ("structure", "complaint"),
         [
             ([STEP | {"strategy": "acme/unheard_of"}], "'acme/unheard_of', which no installed plugin provides"),
             ([STEP | {"strategy": "os:system"}], "'os:system', which no installed plugin provides"),
-            ([STEP | {"version": 9}], "version 9 of compress/cast_bf16, here is 1"),
+            ([STEP | {"version": 9}], "version 9 of compress/cast_bf16, here is 2"),
             ([STEP | {"record": "bfloat16"}], "value of the wrong type"),
             ([{"strategy": "compress/cast_bf16"}], "must hold strategy, version, record"),
             (["compress/cast_bf16"], "must hold strategy, version, record"),

@@ -55,6 +55,12 @@ class Measurement:
     speedup: float | None = None
     drop: float | None = None
 
+    @property
+    def costs(self) -> dict[str, float]:
+        """What it costs and how like the original it is, by name, as far as it is known; without the task's metrics."""
+        others = {name: value for name, value in vars(self).items() if name not in ("stage", "metrics")}
+        return {name: value for name, value in others.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class Reference:

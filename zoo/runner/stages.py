@@ -471,7 +471,7 @@ class _Stages:
 
     def _note_compressed(self, measured: Measurement) -> None:
         self.summary |= {f"compressed/{metric}": value for metric, value in measured.metrics.items()}
-        self.summary |= {"compressed/bytes": measured.bytes, "compressed/latency_ms": measured.latency_ms}
+        self.summary |= {f"compression/{cost}": value for cost, value in measured.costs.items()}
 
     def _reloading(self) -> Reloading:
         from zoo.runner.saving import Reloading
@@ -706,7 +706,7 @@ class _Stages:
         measured = {
             name: value
             for name, value in self.summary.items()
-            if "/" in name and isinstance(value, float) and not name.startswith("energy/")
+            if "/" in name and isinstance(value, float) and not name.startswith(("energy/", "compression/"))
         }
         if not self.structure:
             return measured
@@ -716,7 +716,8 @@ class _Stages:
             for name, value in measured.items()
             if name.startswith("compressed/")
         }
-        return after | before
+        costs = {name: value for name, value in self.summary.items() if name.startswith("compression/")}
+        return after | before | costs
 
     def _licence(self) -> str | None:
         """What the recipe says, else the licence of the published weights that the model started from."""

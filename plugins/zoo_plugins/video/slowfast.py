@@ -8,7 +8,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from zoo_plugins.clip_limits import check_clip, check_clip_spec
 from zoo_plugins.video.convolution import Size3, convolution, on_cpu_in
@@ -179,7 +178,7 @@ class SlowFast(nn.Module):
             yield slow, fast
 
     def _joined(self, slow: Tensor, fast: Tensor) -> Tensor:
-        return torch.cat((slow, F.avg_pool3d(fast, (self.alpha, 1, 1))), 1)
+        return torch.cat((slow, fast.unflatten(2, (-1, self.alpha)).mean(3)), 1)
 
     def _bodies(self) -> list[tuple[str, nn.Module]]:
         return [(name, module) for name, module in self.named_children() if name.startswith("stage")]
