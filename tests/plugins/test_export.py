@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo_plugins.compress import bfloat16, prune, quantize
-from zoo_registry.errors import ExportError
+from zoo_plugins.compress import prune, quantize
+from zoo_registry.errors import DataError, ExportError
 
 onnx = pytest.importorskip("onnx", reason="the extra videozoo[export] is absent")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra videozoo[export] is absent")
@@ -98,7 +98,7 @@ def test_several_inputs_keep_their_order(path):
     loaded = load(path)
     assert loaded.inputs == ["input_0", "input_1"]
     assert loaded(torch.ones(2, 3), torch.ones(2, 3)).tolist() == [[-1.0] * 3] * 2
-    with pytest.raises(ExportError, match="takes 2 inputs"):
+    with pytest.raises(DataError, match="takes 2 inputs"):
         loaded(torch.ones(2, 3))
 
 
@@ -149,6 +149,10 @@ class TestQuantised:
         # Values at the border of two steps may fall to either side: far below what quantisation itself changes.
         assert (found - expected).abs().max() < 0.02 * expected.abs().max()
 
+    def test_it_is_not_quantised_twice(self, quantised, path):
+        with pytest.raises(ExportError, match=r"quantised already.*\n.*leave `int8` out"):
+            write(quantised, (clips(2),), path, int8="static", calibration=lambda n: iter([(clips(2),)] * n))
+
     def test_stored_weights_are_what_onnxruntime_would_compute(self, quantised, path, monkeypatch):
         monkeypatch.setattr("zoo_plugins.export.int8_weights.store_int8_weights", lambda graph: 0)
         write(quantised, (clips(2),), path, exporter="torchscript")
@@ -163,19 +167,125 @@ class TestQuantised:
 
 
 def test_a_bfloat16_model_is_refused_with_advice(network, path):
-    cast, _ = bfloat16.cast_bf16(network, None)
-
-    with pytest.raises(ExportError, match=r"bfloat16.*\n.*leave cast_bf16 out"):
-        write(cast, (clips(2),), path)
+    with pytest.raises(ExportError, match=r"bfloat16.*\n.*leave cast_bf16"):
+        write(network.bfloat16(), (clips(2).bfloat16(),), path)
 
 
-def test_an_operation_that_onnx_lacks_is_named_by_both_exporters(path):
-    class Decomposition(nn.Module):
-        def forward(self, x):
-            return torch.linalg.eigvals(x).real
+class Eigenvalues(nn.Module):
+    def forward(self, x):
+        return torch.linalg.eigvals(x).real
 
-    with pytest.raises(ExportError, match=r"(?s)dynamo: .*torchscript: "):
-        write(Decomposition(), (torch.randn(2, 3, 3),), path)
+
+class Branch(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+def test_an_operation_that_onnx_lacks_is_named_with_its_module_by_both_exporters(path):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.ReLU(), Eigenvalues())).eval()
+
+    with pytest.raises(ExportError) as raised:
+        write(model, (torch.randn(2, 3, 3),), path)
+
+    said = str(raised.value)
+    assert "dynamo: there is no aten.linalg_eig in 1.1 (Eigenvalues) in ONNX" in said
+    assert "torchscript: there is no aten.linalg_eigvals" in said
+    assert "export: torch_export" in said
+
+
+def test_code_that_torch_export_cannot_follow_is_named(path):
+    model = nn.Sequential(nn.Linear(3, 3), Branch()).eval()
+
+    with pytest.raises(ExportError, match=r"(?s)torch\.export cannot follow 1 \(Branch\): "):
+        write(model, (torch.randn(2, 3),), path, exporter="dynamo")
+
+
+def test_a_clip_length_may_be_free_where_the_network_takes_any(network, path):
+    write(network, (clips(2),), path, inputs=("clip_bcthw",), dynamic_frames=True)
+
+    longer = torch.randn(2, 3, 7, 12, 12)
+    torch.testing.assert_close(load(path)(longer), network(longer), rtol=0, atol=1e-5)
+
+
+def test_a_fixed_clip_length_is_said_so(path):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 12 * 12, 2)).eval()
+
+    with pytest.raises(ExportError, match=r"(?s)frames.*dynamic_frames"):
+        write(network, (clips(2),), path, inputs=("clip_bcthw",), dynamic_frames=True, exporter="dynamo")
+
+
+def test_a_description_is_kept_in_the_file(network, path):
+    write(network, (clips(2),), path, metadata={"labels": ["aufwärts"]})
+
+    assert load(path).metadata == {"labels": ["aufwärts"]}
+    (kept,) = [prop.value for prop in onnx.load(path).metadata_props if prop.key == "videozoo.json"]
+    assert "aufwärts" in kept
+
+
+class TestInt8:
+    """Static quantisation by onnxruntime."""
+
+    @staticmethod
+    def calibration(batches):
+        return iter([(clips(4, seed=2),)] * batches)
+
+    def test_convolutions_and_products_are_in_int8_and_the_file_says_how_far_it_may_be(self, network, path):
+        plain = path.with_name("plain.onnx")
+        write(network, (clips(2),), plain)
+
+        rounded = write(network, (clips(2),), path, int8="static", calibration=self.calibration, metadata={"a": 1})
+
+        assert (rounded.max_difference, rounded.min_agreement) == (0.3, 0.95)
+        assert path.stat().st_size < 0.5 * plain.stat().st_size
+        types = {value.name: value.data_type for value in onnx.load(path).graph.initializer}
+        assert onnx.TensorProto.INT8 in types.values()  # weights
+        assert onnx.TensorProto.UINT8 in types.values()  # zero points of activations: what VNNI multiplies by int8
+        found, expected = load(path)(clips(6)), network(clips(6))
+        assert 0 < (found - expected).abs().max() < 0.05 * expected.abs().max()
+        assert load(path).metadata == {"a": 1}
+
+    def test_modules_can_stay_in_float(self, network, path):
+        write(network, (clips(2),), path, int8="static", calibration=self.calibration, keep=("0", "7"))
+
+        weights = {value.name: onnx.numpy_helper.to_array(value) for value in onnx.load(path).graph.initializer}
+        assert weights["model.0.weight"].dtype == np.float32
+        assert weights["model.7.weight"].dtype == np.float32
+        assert any(value.dtype == np.int8 and value.ndim == 5 for value in weights.values())
+
+    def test_a_module_that_keeps_float_does(self, path):
+        class Exact(nn.Linear):
+            keeps_float = True
+
+        model = nn.Sequential(Exact(6, 6), nn.ReLU(), nn.Linear(6, 6)).eval()
+        x = torch.randn(4, 6)
+
+        write(model, (x,), path, int8="static", calibration=lambda count: iter([(x,)] * count))
+
+        weights = {value.name: onnx.numpy_helper.to_array(value) for value in onnx.load(path).graph.initializer}
+        floats = [name for name, value in weights.items() if value.dtype == np.float32 and value.ndim == 2]
+        assert floats == ["model.0.weight"]
+
+    def test_an_unknown_module_is_named(self, network, path):
+        with pytest.raises(ExportError, match=r"no operation of the file comes from stem\n.*modules are 0, 1"):
+            write(network, (clips(2),), path, int8="static", calibration=self.calibration, keep=("stem",))
+
+    @pytest.mark.parametrize("data", [None, lambda count: iter(())])
+    def test_without_data_there_is_nothing_to_calibrate_on(self, network, path, data):
+        with pytest.raises(ExportError, match="needs calibration data"):
+            write(network, (clips(2),), path, int8="static", calibration=data)
+
+    def test_data_of_the_wrong_shape(self, network, path):
+        with pytest.raises(ExportError, match=r"has 2 tensors a batch, the model takes input_0"):
+            write(network, (clips(2),), path, int8="static", calibration=lambda n: iter([(clips(2), clips(2))]))
+
+    def test_dynamic_needs_no_data(self, path):
+        model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 8)).eval()
+        x = torch.randn(4, 64)
+
+        write(model, (x,), path, int8="dynamic")
+
+        assert {"MatMulInteger"} <= {node.op_type for node in onnx.load(path).graph.node}
+        assert (load(path)(x) - model(x)).abs().max() < 0.05 * model(x).abs().max()
 
 
 def test_nested_outputs_are_refused(path):

@@ -102,6 +102,7 @@ class FileModel(ZooModel):
         raise AssertionError
 
     def _batches(self, samples: Sequence[Sample], views: int, crops: Literal[1, 3]) -> Iterator[Batch]:
+        self._refuse_unknown()
         if not self.prepares or self.clip is None:
             yield from super()._batches(samples, views, crops)
             return
@@ -123,14 +124,18 @@ class FileModel(ZooModel):
         Raises:
             ArtefactError: the file does not say what it is.
         """
-        if not self.described:
-            takes = f" ({', '.join(self.inputs)})" if self.inputs else ""
-            raise ArtefactError(
-                f"{self.path.name} was not written by videozoo, or lost its description: it says nothing of its clip "
-                "spec, its labels or the task that reads its answers",
-                hint=f"call it with tensors{takes}, or write it again with `zoo export`",
-            )
+        self._refuse_unknown()
         return super().reader
+
+    def _refuse_unknown(self) -> None:
+        if self.described:
+            return
+        takes = f" ({', '.join(self.inputs)})" if self.inputs else ""
+        raise ArtefactError(
+            f"{self.path.name} was not written by videozoo, or lost its description: it says nothing of its clip "
+            "spec, its labels or the task that reads its answers",
+            hint=f"call it with tensors{takes}, or write it again with `zoo export`",
+        )
 
     @property
     def device(self) -> torch.device:

@@ -136,7 +136,8 @@ def _write_float(graph: _Graph, path: Path, exporter: str) -> None:
 def _failure(error: Exception, model: nn.Module) -> str:
     """Which operation of which module an exporter cannot write."""
     if isinstance(error, ExportError):
-        return error.problems[0].message
+        problem = error.problems[0]
+        return f"{problem.message}\n    {problem.hint}" if problem.hint else problem.message
     said = reason(error)
     operation, place = _OPERATION.search(said), place_of(error, model)
     where = f" in {place}" if place else ""
@@ -148,7 +149,8 @@ def _refuse_types(model: nn.Module) -> None:
     if others := sorted(types - {"float32"}):
         raise ExportError(
             f"a {others[0]} model cannot be exported to ONNX: its convolutions take no {others[0]} in the runtimes",
-            hint="leave cast_bf16 out of `compress`, and let the runtime choose its precision",
+            hint="leave cast_bf16 and cast_fp16 out of `compress`, and let the runtime choose its precision; "
+            "torch_export keeps any type",
         )
 
 
