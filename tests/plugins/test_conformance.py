@@ -412,6 +412,25 @@ class TestPruneMagnitude(CompressionConformance):
     params = {"amount": 0.5}
 
 
+class TestPruneChannels(CompressionConformance):
+    name = "compress/prune_channels"
+    params = {"ratio": 0.5, "round_to": 2}
+
+
+class TestPruneNM(CompressionConformance):
+    name = "compress/prune_n_m"
+
+
+class TestLowRank(CompressionConformance):
+    name = "compress/low_rank"
+    params = {"ratio": 0.5, "round_to": 1}
+
+
+class TestClusterWeights(CompressionConformance):
+    name = "compress/cluster_weights"
+    params = {"clusters": 16}
+
+
 class TestCastBf16(CompressionConformance):
     name = "compress/cast_bf16"
 
