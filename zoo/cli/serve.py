@@ -65,6 +65,7 @@ _TIME = _Quantity("time", _TIMES, "10ms or 30s")
     "--workers", type=click.IntRange(min=1), metavar="N",
     help="Processes that decode; by default one for each core, from 2 to 4.",
 )  # fmt: skip
+@click.option("--trust", is_flag=True, help="Open exported files also where that runs code of their author.")
 @click.option("--title", help="Heading of the page; by default the model's name.")
 def serve(
     model: str,
@@ -83,6 +84,7 @@ def serve(
     allow_private: bool,
     views: int,
     workers: int | None,
+    trust: bool,
     title: str | None,
 ) -> None:
     """Answer films that are posted to an address.
@@ -116,5 +118,6 @@ def serve(
         allow_urls=allow_urls,
         allow_private=allow_private,
         title=title,
+        trust=trust,
         say=say,
     )

@@ -24,6 +24,7 @@ from zoo_registry.protocols import Batch, select_rows
 
 if TYPE_CHECKING:
     from zoo.model import ZooModel
+    from zoo_registry.entries import ClipSpec
 
 log = logging.getLogger("zoo.serving")
 
@@ -70,7 +71,7 @@ class Batches:
     def __init__(self, model: ZooModel, limits: Limits, measures: Measures) -> None:
         self._model, self._limits, self._measures = model, limits, measures
         self._reader = model.reader
-        self._preprocess = Preprocess(model.clip).to(model.device)
+        self._preprocess = None if prepares(model) else Preprocess(model.clip).to(model.device)
         self._most = limits.batch
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._busy_since: float | None = None
@@ -111,7 +112,7 @@ class Batches:
         Raises:
             ZooError: it cannot answer about a single one.
         """
-        film = _nothing(wanted)
+        film = _nothing(wanted, self._model.clip)
         if film is None:
             return None
         self._answer([film])
@@ -176,7 +177,9 @@ class Batches:
         views = len(next(iter(films[0].values())))
         index = torch.arange(len(films)).repeat_interleave(views)
         view = torch.arange(views).repeat(len(films))
-        batch = self._preprocess(Batch(inputs, {}, index, view).to(self._model.device))
+        batch = Batch(inputs, {}, index, view).to(self._model.device)
+        if self._preprocess is not None:
+            batch = self._preprocess(batch)
         outputs = self._reader.predict(self._model, batch)
         rows = []
         for film in range(len(films)):
@@ -211,17 +214,21 @@ def _alike(films: Sequence[_Waiting]) -> list[list[_Waiting]]:
     return list(groups.values())
 
 
-def _nothing(wanted: Wanted) -> Inputs | None:
+def prepares(model: ZooModel) -> bool:
+    """Whether a model is an exported file that takes frames as films have them, and prepares them itself."""
+    return bool(getattr(model, "prepares", False))
+
+
+def _nothing(wanted: Wanted, clip: ClipSpec | None) -> Inputs | None:
     """A dark and silent film; None where nobody can know how large one is."""
     inputs: Inputs = {}
     for key in wanted.inputs:
         if key == "audio_bcn" and wanted.audio is not None:
             inputs[key] = torch.zeros(wanted.views, wanted.audio.channels, wanted.audio.samples)
-        elif wanted.clip is None or wanted.clip.native:
+        elif clip is None or clip.native:
             return None
         else:
-            size = wanted.clip.height_width
-            inputs[key] = torch.zeros(wanted.views, 3, wanted.clip.frames, *size, dtype=torch.uint8)
+            inputs[key] = torch.zeros(wanted.views, 3, clip.frames, *clip.height_width, dtype=torch.uint8)
     return inputs
 
 

@@ -95,6 +95,9 @@ def _read(reader: Reader, path: str, limits: Limits) -> tuple[dict[str, Any], Se
     import torch
 
     inputs = {key: torch.stack([view[key] for view in views]).contiguous() for key in reader.inputs}
+    size = sum(tensor.nbytes for tensor in inputs.values())
+    if size > limits.clip:
+        return {"status": 413, "reason": f"what the model takes of it is {size:,} bytes, more than {limits.clip:,}"}, ()
     described = [[key, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)] for key, tensor in inputs.items()]
     header = {"status": 200, "inputs": described, "seconds": time.perf_counter() - began}
     return header, [tensor.numpy().data.cast("B") for tensor in inputs.values()]

@@ -24,7 +24,6 @@ from zoo.serving.measures import Measures
 from zoo.serving.reader_context import reader_context
 from zoo.serving.refusal import Refusal
 from zoo_registry.errors import RunError
-from zoo_registry.spec_rules import MOST_BYTES
 
 START_LIMIT = 120.0
 """Seconds within which a process has to be there."""
@@ -156,7 +155,9 @@ class _Process:
             header = json.loads(line.recv_bytes(1 << 20))
             if header["status"] != 200:
                 raise Refusal(header["status"], header["reason"])
-            return {key: _tensor(line, dtype, shape) for key, dtype, shape in header["inputs"]}, header["seconds"]
+            return {
+                key: _tensor(line, dtype, shape, self._limits.clip) for key, dtype, shape in header["inputs"]
+            }, header["seconds"]
         except (EOFError, OSError, ValueError, KeyError, TypeError) as error:
             self.end()
             raise _Gone("crash", "the decoder broke down over it") from error
@@ -173,11 +174,11 @@ class _Process:
             self._line = None
 
 
-def _tensor(line: Connection, dtype: str, shape: list[Any]) -> Tensor:
+def _tensor(line: Connection, dtype: str, shape: list[Any], limit: int) -> Tensor:
     """The next piece as a tensor of so many numbers."""
     kind = _DTYPES[dtype]
     count = math.prod(int(size) for size in shape) * kind.itemsize
-    content = bytearray(line.recv_bytes(MOST_BYTES + 1))
+    content = bytearray(line.recv_bytes(limit))
     if len(content) != count or min(shape) < 1:
         raise ValueError(f"{len(content)} bytes for {shape}")
     return torch.frombuffer(content, dtype=kind).reshape(shape)

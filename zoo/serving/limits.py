@@ -23,6 +23,7 @@ class Limits:
         duration: seconds of a film.
         pixels: of one of its pictures.
         frames: of a film, by its header.
+        clip: bytes of a film as the model takes it: frames as large as they are, where it takes them so.
         memory: bytes that decoding one may take, beyond what the process has; counts on Linux.
         decode: seconds that decoding one may take, then the process that does it is ended.
         timeout: seconds from the head of a request to its answer.
@@ -44,6 +45,7 @@ class Limits:
     duration: float = 60.0
     pixels: int = 4096 * 4096
     frames: int = 15_000
+    clip: int = 256 << 20
     memory: int = 2 << 30
     decode: float = 10.0
     timeout: float = 30.0

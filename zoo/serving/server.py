@@ -38,6 +38,7 @@ def serve(
     allow_urls: Iterable[str] = (),
     allow_private: bool = False,
     title: str | None = None,
+    trust: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
     """Answer films that are posted to an address, until SIGTERM or Ctrl-C; what was begun is answered first.
@@ -52,6 +53,7 @@ def serve(
         allow_urls: hosts that films may be fetched from, see `zoo.serving.addresses.AllowList`.
         allow_private: whether these may lead to private addresses.
         title: heading of the page; the model's name by default.
+        trust: open exported files also where that runs code of their author.
         say: is told where the server listens, and that it ends.
 
     Raises:
@@ -75,7 +77,7 @@ def serve(
         from zoo.serving.app import make_app
         from zoo.serving.service import Service
 
-        loaded = _loaded(model, device)
+        loaded = _loaded(model, device, trust)
         service = Service(loaded, limits, views=views)
         try:
             for note in service.notes:
@@ -178,9 +180,9 @@ def log_to(say: Callable[[str], None]) -> None:
     log.setLevel(logging.INFO)
 
 
-def _loaded(model: str | os.PathLike[str] | ZooModel, device: str) -> ZooModel:
+def _loaded(model: str | os.PathLike[str] | ZooModel, device: str, trust: bool) -> ZooModel:
     from zoo.model import ZooModel, load
     from zoo.runner.device import choose_device
 
     chosen = str(choose_device(device))
-    return model.to(chosen).eval() if isinstance(model, ZooModel) else load(model, device=chosen)
+    return model.to(chosen).eval() if isinstance(model, ZooModel) else load(model, device=chosen, trust=trust)

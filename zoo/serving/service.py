@@ -7,10 +7,10 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zoo.serving.batches import Batches
+from zoo.serving.batches import Batches, prepares
 from zoo.serving.film_file import FilmFile, FilmFolder
 from zoo.serving.film_kind import refuse_other_kinds
 from zoo.serving.film_reader import Wanted
@@ -45,6 +45,14 @@ class Served:
     seconds: dict[str, float]
 
 
+def wanted_of(model: ZooModel, views: int) -> Wanted:
+    """What a model takes of a film. An exported file that prepares pixels itself gets frames as the film has them."""
+    clip = model.clip
+    if clip is not None and prepares(model):
+        clip = replace(clip, size="native", resize=None)
+    return Wanted(model.inputs, clip, model.audio, views)
+
+
 class Service:
     """A model that films are sent to.
 
@@ -66,7 +74,7 @@ class Service:
     def __init__(self, model: ZooModel, limits: Limits, *, views: int = 1) -> None:
         self.model, self.limits, self.measures = model, limits, Measures()
         self.draining = False
-        wanted = Wanted(model.inputs, model.clip, model.audio, views)
+        wanted = wanted_of(model, views)
         self._batches = Batches(model, limits, self.measures)
         note = self._batches.warm_up(wanted)
         self.notes = () if note is None else (note,)
@@ -74,6 +82,8 @@ class Service:
         self._folder = FilmFolder()
         self._batches.start()
         self._in_work = 0
+        # Clips of large films are large: only so many lie decoded and wait, the other films wait as they are.
+        self._decoded = asyncio.Semaphore(limits.workers + 2 * limits.batch)
         self._pace, self._last = 0.0, time.perf_counter()
         self.measures.watch(lambda: self._in_work, limits.queue, lambda: self._batches.length)
         self.measures.name_model(model.name)
@@ -147,11 +157,14 @@ class Service:
                 watch.cancel()
 
     async def _decode_and_ask(self, film: FilmFile, receive: float, began: float) -> Served:
-        decoded = await asyncio.wrap_future(self._readers.read(film.path))
-        answered = await asyncio.wrap_future(self._batches.ask(decoded.inputs))
+        asked = time.perf_counter()
+        async with self._decoded:
+            held_up = time.perf_counter() - asked
+            decoded = await asyncio.wrap_future(self._readers.read(film.path))
+            answered = await asyncio.wrap_future(self._batches.ask(decoded.inputs))
         seconds = {
             "receive": receive,
-            "wait_decoder": decoded.waited,
+            "wait_decoder": held_up + decoded.waited,
             "decode": decoded.seconds,
             "wait_model": answered.waited,
             "inference": answered.seconds,
