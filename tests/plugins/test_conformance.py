@@ -448,6 +448,14 @@ class TestQuantizeInt8(CompressionConformance):
     name = "compress/quantize_int8"
 
 
+class TestQuantizeTorchao(CompressionConformance):
+    name = "compress/quantize_torchao"
+
+
+class TestQuantizeModelopt(CompressionConformance):
+    name = "compress/quantize_modelopt"
+
+
 class TestEarlyExit(CompressionConformance):
     name = "compress/early_exit"
     params = {"lr": 0.01}

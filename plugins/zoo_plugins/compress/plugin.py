@@ -100,6 +100,27 @@ def zoo_compressions() -> Iterable[Compression]:
             version=2,
         ),
         Compression(
+            "quantize_modelopt",
+            builder="zoo_plugins.compress.quantize_modelopt:quantize_modelopt",
+            restore="zoo_plugins.compress.quantize_modelopt:restore",
+            summary="Simulates int8, or fp8 on GPUs that have it, with NVIDIA's modelopt.",
+            source="Wu et al. 2020, https://arxiv.org/abs/2004.09602; Micikevicius et al., FP8 Formats for Deep "
+            "Learning, 2022, https://arxiv.org/abs/2209.05433",
+            requires=("modelopt", "requests", "pytorch_quantization"),
+            extra="videozoo[quantization]",
+            licence="apache-2.0",
+        ),
+        Compression(
+            "quantize_torchao",
+            builder="zoo_plugins.compress.quantize_torchao:quantize_torchao",
+            restore="zoo_plugins.compress.quantize_torchao:restore",
+            summary="Holds weights in int8, a quarter of the bytes; linear layers can multiply in int8 too.",
+            source="Dettmers et al., LLM.int8(), NeurIPS 2022, https://arxiv.org/abs/2208.07339",
+            requires=("torchao",),
+            extra="videozoo[quantization]",
+            licence="apache-2.0",
+        ),
+        Compression(
             "fine_tune",
             builder="zoo_plugins.compress.fine_tune:fine_tune",
             restore="zoo_plugins.compress.fine_tune:restore",
