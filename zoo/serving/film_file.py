@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from zoo.serving.film_kind import HEAD
 from zoo.serving.refusal import Refusal
@@ -25,7 +26,7 @@ class FilmFile:
         head: the first of them.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, limit: int) -> None:
+    def __init__(self, path: Path, file: FileIO, limit: int) -> None:
         self.path, self.size, self.head = path, 0, b""
         self._file, self._limit = file, limit
 
@@ -33,18 +34,21 @@ class FilmFile:
         """Append to it.
 
         Raises:
-            Refusal: 413, it becomes larger than it may be.
+            Refusal: 413, it becomes larger than it may be; 503, the disk is full.
         """
         self.size += len(data)
         if self.size > self._limit:
             raise too_large(self._limit)
         if len(self.head) < HEAD:
             self.head += data[: HEAD - len(self.head)]
-        self._file.write(data)
-
-    def flush(self) -> None:
-        """Let others read all of it."""
-        self._file.flush()
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise Refusal(503, "there is no room for the film", retry_after=10) from error
 
 
 def too_large(limit: int) -> Refusal:
@@ -73,7 +77,7 @@ class FilmFolder:
         descriptor, name = tempfile.mkstemp(dir=self.path)
         path = Path(name)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with open(descriptor, "wb", buffering=0) as file:
                 yield FilmFile(path, file, limit)
         finally:
             path.unlink(missing_ok=True)

@@ -31,6 +31,15 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "jpeg"),
 )
 
+_SOUNDS: tuple[tuple[int, bytes], ...] = (
+    (8, b"WAVE"),
+    (0, b"ID3"),
+    (0, b"\xff\xfb"),
+    (0, b"\xff\xf3"),
+    (0, b"fLaC"),
+)
+"""Of files without a picture: WAV, MP3 with and without a tag, FLAC."""
+
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -56,14 +65,20 @@ def film_kind(head: bytes) -> str | None:
     return next((kind for at, mark, kind in _MARKS if head[at : at + len(mark)] == mark), None)
 
 
-def refuse_other_kinds(head: bytes) -> None:
+def refuse_other_kinds(head: bytes, *, sound: bool = False) -> None:
     """See that a file begins like a film or a picture.
+
+    Args:
+        head: its first `HEAD` bytes, or all.
+        sound: it may also be one of sound alone.
 
     Raises:
         Refusal: 415, it does not; 422, there is nothing.
     """
     if not head:
         raise Refusal(422, "the file is empty")
+    if sound and any(head[at : at + len(mark)] == mark for at, mark in _SOUNDS):
+        return
     if film_kind(head) is None:
         raise Refusal(415, f"it is {_in_words(head)}, no film of a kind that is served (mp4, mov, mkv, webm, avi, ...)")
 

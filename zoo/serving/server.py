@@ -161,9 +161,24 @@ def draining_server(app: object, service: Service, say: Callable[[str], None]) -
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=5,
+        limit_concurrency=most_connections(service.limits),
         backlog=BACKLOG,
     )
     return Draining(config)
+
+
+def most_connections(limits: Limits) -> int | None:
+    """Connections that there is room for beside the files of the server: with more of them uvicorn says 503 itself."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if most == resource.RLIM_INFINITY else min(4096, most)
+    if files != resource.RLIM_INFINITY and files < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        files = wanted
+    return max(16, (4096 if files == resource.RLIM_INFINITY else files) - limits.queue - 64)
 
 
 def log_to(say: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.serving.batches import Batches, prepares
 from zoo.serving.film_file import FilmFile, FilmFolder
 from zoo.serving.film_kind import refuse_other_kinds
-from zoo.serving.film_reader import Wanted
+from zoo.serving.film_reader import CLIP, Wanted
 from zoo.serving.film_readers import FilmReaders
 from zoo.serving.limits import Limits
 from zoo.serving.measures import Measures
@@ -141,9 +141,8 @@ class Service:
     async def _answer(self, bring: Bring, gone: Callable[[], Awaitable[None]], began: float) -> Served:
         with self._folder.film(self.limits.size) as film:
             await bring(film)
-            film.flush()
             self.measures.received_bytes.inc(film.size)
-            refuse_other_kinds(film.head)
+            refuse_other_kinds(film.head, sound=CLIP not in self.model.inputs)
             received = time.perf_counter()
             work = asyncio.ensure_future(self._decode_and_ask(film, received - began, began))
             watch = asyncio.ensure_future(gone())

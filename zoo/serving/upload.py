@@ -22,7 +22,7 @@ from zoo.serving.refusal import Refusal
 
 FORM = "multipart/form-data"
 JSON = "application/json"
-RAW = ("video/", "image/", "application/octet-stream", "application/mp4", "application/x-matroska")
+RAW = ("video/", "image/", "audio/", "application/octet-stream", "application/mp4", "application/x-matroska")
 
 _AROUND = 64 << 10
 """Bytes that a form may have around the film."""

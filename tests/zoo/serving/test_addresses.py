@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import shutil
 import socket
+import ssl
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -298,6 +302,56 @@ def test_a_server_that_is_not_there(film: Path) -> None:
         assert (answer.status_code, "127.0.0.1:1 cannot be read from" in answer.text) == (422, True)
         answer = server.post_address("http://nowhere.invalid/a.mp4")
         assert (answer.status_code, answer.json()["error"]) == (422, "there is no host nowhere.invalid")
+
+
+@pytest.fixture(scope="module")
+def secure(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of a server that speaks TLS with a certificate for films.org, and the certificate."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command, to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=films.org"]
+    command += ["-addext", "subjectAltName=DNS:films.org", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            send(self, film.read_bytes())
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port, folder / "cert.pem"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "status"),
+    [("films.org", True, 200), ("films.org", False, 422), ("other.org", True, 422)],
+)
+def test_certificates_are_those_of_the_name(
+    film: Path, secure: tuple[int, Path], monkeypatch: pytest.MonkeyPatch, host: str, trusted: bool, status: int
+) -> None:
+    """Though the connection goes to an address that was looked up before."""
+    port, certificate = secure
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    async def getaddrinfo(self, name, port, **more):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    with live_server(limits=Limits(workers=1), allow=(f"https://{host}:{port}",), private=True) as server:
+        answer = server.post_address(f"https://{host}:{port}/film.mp4")
+        assert answer.status_code == status, answer.text
+        if status != 200:
+            assert "its certificate is not valid" in answer.json()["error"]
 
 
 def test_private_hosts_need_to_be_allowed_too(films: str, film: Path) -> None:

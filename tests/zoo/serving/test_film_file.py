@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.serving.film_file import FilmFolder
+from zoo.serving.film_file import FilmFile, FilmFolder
 from zoo.serving.refusal import Refusal
 
 
@@ -27,7 +27,6 @@ def test_a_film_is_there_for_as_long_as_it_is_needed(place: Path) -> None:
     with folder.film(10) as film:
         film.write(b"abc")
         film.write(b"de")
-        film.flush()
         assert (film.path.read_bytes(), film.size, film.head) == (b"abcde", 5, b"abcde")
         assert stat.S_IMODE(film.path.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(film.path.stat().st_mode) == 0o600
@@ -42,10 +41,20 @@ def test_a_film_never_has_a_byte_more_than_it_may() -> None:
         film.write(b"x" * 10)
         with pytest.raises(Refusal, match="larger than 10 bytes") as caught:
             film.write(b"x")
-        film.flush()
         assert film.path.stat().st_size == 10
     assert caught.value.status == 413
     folder.close()
+
+
+def test_a_full_disk_is_said() -> None:
+    full = Path("/dev/full")  # where every byte meets a full disk
+    if not full.exists():
+        pytest.skip("needs /dev/full")
+    with full.open("wb", buffering=0) as file:
+        film = FilmFile(full, file, 100)
+        with pytest.raises(Refusal, match="no room") as caught:
+            film.write(b"x")
+    assert caught.value.status == 503
 
 
 def test_what_a_server_left_that_was_killed_the_next_one_removes(place: Path) -> None:

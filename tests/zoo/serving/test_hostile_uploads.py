@@ -339,6 +339,19 @@ def test_decoding_gets_no_more_memory_than_it_may(film: Path, tmp_path: Path) ->
         assert server.post(film).status_code == 200
 
 
+def test_a_film_whose_pictures_grow_on_the_way(server: LiveServer, tmp_path: Path) -> None:
+    """A transport stream goes on with another size: what its header says holds no longer, memory and time do."""
+    parts = [
+        write_numbered_film(
+            tmp_path / f"{size}.ts", 10, size=(size, size), options={"preset": "ultrafast"}
+        ).read_bytes()
+        for size in (64, 4096)
+    ]
+    began = time.monotonic()
+    assert server.post(b"".join(parts)).status_code in (200, 413, 422)
+    assert time.monotonic() - began < server.service.limits.decode + 3
+
+
 def long_film(path: Path, seconds: int, frames: int = 4) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)

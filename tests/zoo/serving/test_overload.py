@@ -162,6 +162,18 @@ def test_a_second_signal_ends_it_at_once(film: Path) -> None:
         assert ends(server, within=2)
 
 
+def test_more_connections_than_there_is_room_for_are_told_so(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.serving.server.most_connections", lambda limits: 8)
+    with live_server(limits=Limits(workers=1)) as server:
+        idle = [raw_request.connect(server.url) for _ in range(8)]
+        time.sleep(0.2)
+        assert server.get("/health").status_code == 503
+        for connection in idle:
+            connection.close()
+        time.sleep(0.2)
+        assert server.post(film).status_code == 200
+
+
 def test_limits_that_are_none_are_all_said() -> None:
     with pytest.raises(ParameterError) as caught:
         Limits(size=0, queue=-1, wait=40)
