@@ -61,7 +61,7 @@ def write_exports(
                 predict=pipeline.task.predict,
                 inputs=pipeline.listed.model.inputs,
                 progress=progress,
-                calibration=_calibration(pipeline) if "train" in pipeline.splits else None,
+                calibration=calibration_of(pipeline) if "train" in pipeline.splits else None,
                 metadata=manifest_description(manifest, preprocess=slot.preprocess),
                 unprepared=_unprepared(pipeline, batches, split) if slot.preprocess else None,
             )
@@ -77,7 +77,7 @@ def _free_name(folder: Path, suffix: str, taken: Sequence[Path]) -> Path:
     return path
 
 
-def _calibration(pipeline: Pipeline) -> Callable[[int], Iterator[tuple[Tensor, ...]]]:
+def calibration_of(pipeline: Pipeline) -> Callable[[int], Iterator[tuple[Tensor, ...]]]:
     """Training clips as evaluation would prepare them, the same ones at every call."""
 
     def batches(count: int) -> Iterator[tuple[Tensor, ...]]:
