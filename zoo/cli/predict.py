@@ -20,20 +20,25 @@ from zoo.cli.columns import print_columns
     "--crops", type=click.Choice(["1", "3"]), default="1", help="Crops per clip: its centre, or both ends besides."
 )
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--trust", is_flag=True, help="Open an exported file whose opening runs code of its author.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per film.")
-def predict(model: str, videos: tuple[str, ...], views: int, crops: str, device: str, as_json: bool) -> None:
+def predict(
+    model: str, videos: tuple[str, ...], views: int, crops: str, device: str, trust: bool, as_json: bool
+) -> None:
     """Say what is in a film.
 
-    MODEL is a name with weights (torchvision/r3d_18.k400), a run, a model folder, file:... or hf://org/repo. A film
-    that cannot be decoded is reported, the others are still predicted, and the exit code is 2.
+    MODEL is a name with weights (torchvision/r3d_18.k400), a run, a model folder, an exported file (model.onnx),
+    file:... or hf://org/repo. A film that cannot be decoded is reported, the others are still predicted, and the exit
+    code is 2.
     """
     import json
 
+    from zoo.export import device_for
     from zoo.model import load
     from zoo.runner.device import choose_device
     from zoo_registry.errors import DataError, Problem
 
-    loaded = load(model, device=str(choose_device(device)))
+    loaded = load(model, device=str(choose_device(device_for(model, device))), trust=trust)
     problems: list[Problem] = []
     rows: list[list[str]] = []
     for video in videos:

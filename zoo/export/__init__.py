@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from zoo.export.description import described, description_of, manifest_description
     from zoo.export.export_model import export_model
     from zoo.export.exports_table import table
-    from zoo.export.file_format import format_of
+    from zoo.export.file_format import device_for, format_of
     from zoo.export.file_model import FileModel, load_file
     from zoo.export.raw_clips import Unprepared, pairs_of
     from zoo.export.write import Exported, export
@@ -23,6 +23,7 @@ __all__ = [
     "compare",
     "described",
     "description_of",
+    "device_for",
     "export",
     "export_model",
     "format_of",
@@ -40,6 +41,7 @@ _HOMES = {
     "compare": "zoo.export.comparison",
     "described": "zoo.export.description",
     "description_of": "zoo.export.description",
+    "device_for": "zoo.export.file_format",
     "manifest_description": "zoo.export.description",
     "export": "zoo.export.write",
     "export_model": "zoo.export.export_model",

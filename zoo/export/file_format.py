@@ -51,3 +51,13 @@ def file_reference(text: str) -> tuple[Path, Listed] | None:
         return None
     there = os.path.isfile(plain) or plain != text or reference_kind(plain) == "path"
     return (Path(plain), listed) if there else None
+
+
+def device_for(reference: str, wanted: str) -> str:
+    """What `auto` means for a reference: of an exported file the processor, where most formats run.
+
+    Example:
+        >>> device_for("./model.onnx", "auto"), device_for("x3d_s", "auto"), device_for("./model.pt2", "cuda")
+        ('cpu', 'auto', 'cuda')
+    """
+    return "cpu" if wanted == "auto" and file_reference(reference) is not None else wanted

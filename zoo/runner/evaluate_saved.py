@@ -54,12 +54,13 @@ def evaluate_saved(
     """
     from zoo.data.clip_changes import changed_clip
     from zoo.data.preprocess import preprocess_for
+    from zoo.export import device_for
     from zoo.model import load
     from zoo.runner.device import choose_device, place
     from zoo.runner.evaluation import evaluate
     from zoo.runner.progress import Progress
 
-    where = choose_device(device)
+    where = choose_device(device_for(reference, device))
     model = load(reference, device=where)
     if source is None:
         task, data, recipe = _of_run(reference, split)
