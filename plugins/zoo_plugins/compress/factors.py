@@ -182,9 +182,8 @@ def _takes_tucker(layer: nn.Module) -> bool:
 
 def _sized(layer: nn.Module, inside: int, out: int, *, bias: bool) -> nn.Module:
     """The same layer with other widths."""
-    bare = {"weight": None, "bias": None}
-    sized = copy.copy(layer)  # hooks and options stay those of the layer; parameters are new
-    sized._parameters = dict(layer._parameters) | bare
+    sized = _twin(layer)
+    sized._parameters.update(weight=None, bias=None)
     shape = (out, inside, *layer.weight.shape[2:])
     sized.weight = nn.Parameter(layer.weight.detach().new_zeros(shape))
     if bias and layer.bias is not None:
@@ -196,11 +195,17 @@ def _sized(layer: nn.Module, inside: int, out: int, *, bias: bool) -> nn.Module:
 
 def _pointwise(layer: nn.Module, inside: int, out: int, *, bias: bool) -> nn.Module:
     """A layer of the same type that mixes channels only."""
-    single = copy.copy(layer)
-    single._parameters = dict(layer._parameters)
+    single = _twin(layer)
     if isinstance(layer, CONVOLUTIONS):
         ones, zeros = (1,) * len(layer.kernel_size), (0,) * len(layer.kernel_size)
         single.kernel_size = single.stride = single.dilation = ones
         single.padding, single._reversed_padding_repeated_twice = zeros, [*zeros, *zeros]
         single.weight = nn.Parameter(layer.weight.detach().new_zeros((*layer.weight.shape[:2], *ones)))
     return _sized(single, inside, out, bias=bias)
+
+
+def _twin(layer: nn.Module) -> nn.Module:
+    """A layer with the same options and tensors; what is added to one of both is not added to the other."""
+    twin = copy.copy(layer)
+    vars(twin).update({name: copy.copy(value) for name, value in vars(layer).items() if isinstance(value, dict)})
+    return twin

@@ -124,8 +124,11 @@ LAYERS: dict[type[nn.Module], type[nn.Module]] = {
 def kind_of(layer: nn.Module) -> type[nn.Module] | None:
     """The layer of torch that this one computes the same as, if the library has a quantised twin of it.
 
-    The twins know zero padding by numbers only. A subclass with a `forward` of its own may do anything with its weight.
+    The twins know zero padding by numbers only. A subclass with a `forward` of its own may do anything with its weight,
+    and a parametrised weight is computed from something else.
     """
+    if hasattr(layer, "parametrizations"):
+        return None
     if getattr(layer, "padding_mode", "zeros") != "zeros" or isinstance(getattr(layer, "padding", 0), str):
         return None
     return next((kind for kind in LAYERS if computes_like(layer, kind)), None)

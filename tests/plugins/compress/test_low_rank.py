@@ -10,6 +10,8 @@ from torch import nn
 
 from tests.plugins.compress.catalogue_networks import network_and_clip, parameters, reloaded
 from zoo.testing.compression import RandomContext
+from zoo_plugins.compress.cluster_weights import cluster_weights
+from zoo_plugins.compress.cluster_weights import restore as restore_clusters
 from zoo_plugins.compress.factors import Ranks, factorised
 from zoo_plugins.compress.low_rank import low_rank, restore
 from zoo_registry.errors import ArtefactError, ParameterError
@@ -140,6 +142,20 @@ class TestStrength:
         low_rank(network, context, ratio=0.5, epochs=3, lr=0.01)
 
         assert trained == [(nn.Sequential, {"epochs": 3, "lr": 0.01})]
+
+
+def test_thin_layers_have_nothing_in_common():
+    network = nn.Sequential(nn.Conv3d(16, 32, 3), nn.ReLU(), nn.Conv3d(32, 2, 1)).eval()
+    built, context = copy.deepcopy(network), context_of(network, CLIP)
+
+    thin, record = low_rank(network, context, ratio=0.5)
+    clustered, shared = cluster_weights(thin, context, clusters=4)
+
+    def both(model, _):
+        return restore_clusters(restore(model, record), shared)
+
+    again = reloaded(built, clustered, {}, both)
+    assert torch.equal(again(CLIP[..., :4]), clustered(CLIP[..., :4]))
 
 
 class TestWhatStays:
