@@ -139,10 +139,12 @@ async def one_client(address: tuple[str, int], films: list[bytes], until: float,
     client.close()
 
 
-async def many_clients(address: tuple[str, int], films: list[bytes], clients: int, seconds: float, server: int) -> Load:
+async def many_clients(
+    address: tuple[str, int], films: list[bytes], clients: int, seconds: float, server: int | None = None
+) -> Load:
     load, until = Load(), time.monotonic() + seconds
     tasks = [asyncio.create_task(one_client(address, films, until, load, number)) for number in range(clients)]
-    for part in ("a quarter", "half", "three quarters"):
+    for part in ("a quarter", "half", "three quarters") if server is not None else ():
         await asyncio.sleep(seconds / 4)
         print(f"  after {part}: {holds(server)}; load average {os.getloadavg()[0]:.1f}")
     await asyncio.gather(*tasks)
@@ -176,6 +178,14 @@ def holds(pid: int) -> Held:
         threads=server.num_threads(),
         processes=len(family),
     )
+
+
+def computed(pid: int) -> tuple[float, float]:
+    """Seconds of processor time of a server alone, and along with its processes."""
+    server = psutil.Process(pid)
+    times = [each.cpu_times() for each in (server, *server.children(recursive=True))]
+    seconds = [each.user + each.system for each in times]
+    return seconds[0], sum(seconds)
 
 
 def own_memory(process: psutil.Process) -> int:
@@ -227,13 +237,18 @@ def main() -> int:
         print(f"{os.cpu_count()} cores, load average before {os.getloadavg()[0]:.2f}")
         process, address = started(given.model, given.options, folder / "log")
         try:
-            asyncio.run(many_clients(address, films, 1, 2, process.pid))  # one answer, so that all is loaded
+            asyncio.run(many_clients(address, films, 1, 2))  # some answers, so that all is loaded
             held = [holds(process.pid)]
             print(f"before: {held[0]}")
             for turn in ("first", "second"):
                 print(f"{turn} load")
+                spent = computed(process.pid)
                 load = asyncio.run(many_clients(address, films, given.clients, given.seconds, process.pid))
                 report(load, given.seconds)
+                own, all_of_them = (now - then for now, then in zip(computed(process.pid), spent, strict=True))
+                each = 1000 / max(1, sum(load.statuses.values()))
+                print(f"  processor time for each request: {own * each:.1f} ms the server's, "
+                      f"{(all_of_them - own) * each:.1f} ms its decoders'")  # fmt: skip
                 time.sleep(3)  # connections close
                 held.append(holds(process.pid))
                 print(f"after the {turn} load: {held[-1]}")

@@ -64,7 +64,7 @@ class FilmReaders:
     def __init__(self, wanted: Wanted, limits: Limits, measures: Measures) -> None:
         self._idle: queue.LifoQueue[_Process] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(limits.workers, "film-reader")
-        self._measures, self._limits = measures, limits
+        self._measures, self._limits, self._closed = measures, limits, False
         context = reader_context()
         self._all = [_Process(context, wanted, limits) for _ in range(limits.workers)]
         try:
@@ -86,14 +86,19 @@ class FilmReaders:
         return self._threads.submit(self._read, path, time.perf_counter())
 
     def close(self) -> None:
-        """End all of them."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End all of them, whatever they are at."""
+        self._closed = True
+        for process in self._all:
+            process.kill()  # whoever waits for its answer learns of it
+        self._threads.shutdown(wait=True, cancel_futures=True)
         for process in self._all:
             process.end()
 
     def _read(self, path: Path, asked: float) -> Decoded:
         process = self._idle.get()
         try:
+            if self._closed:
+                raise Refusal(503, "this server is shutting down")
             waited = time.perf_counter() - asked
             inputs, seconds = process.read(path, self._limits.decode + GRACE)
             return Decoded(inputs, waited, seconds)
@@ -162,10 +167,16 @@ class _Process:
             self.end()
             raise _Gone("crash", "the decoder broke down over it") from error
 
+    def kill(self) -> None:
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ValueError, OSError):  # it was ended meanwhile
+                process.kill()
+
     def end(self) -> None:
+        self.kill()
         if self._process is not None:
             with contextlib.suppress(ValueError, OSError):
-                self._process.kill()
                 self._process.join(5)
                 self._process.close()
             self._process = None

@@ -461,6 +461,19 @@ def test_one_film_that_hangs_holds_up_no_other(film: Path) -> None:
         assert slow == [422]
 
 
+def test_a_decoder_that_hangs_does_not_hold_up_the_end(film: Path) -> None:
+    with live_server(limits=Limits(workers=1, decode=20)) as server:
+        os.kill(pids(server)[0], signal.SIGSTOP)
+        thread = threading.Thread(target=server.post, args=(film,), daemon=True)
+        thread.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+        server.server.handle_exit(2, None)
+        server.server.handle_exit(2, None)
+        thread.join(5)
+    assert time.monotonic() - began < 6
+
+
 def received(server: LiveServer) -> float:
     (line,) = [
         line for line in server.get("/metrics").text.splitlines() if line.startswith("zoo_serve_received_bytes_total ")
