@@ -27,6 +27,9 @@ RAW = ("video/", "image/", "audio/", "application/octet-stream", "application/mp
 _AROUND = 64 << 10
 """Bytes that a form may have around the film."""
 
+_MOST_PARTS = 32
+"""Parts of a form: reading the heads of many takes longer than reading a film."""
+
 _LARGEST_JSON = 16 << 10
 
 
@@ -113,7 +116,7 @@ class _Form:
     """The one file of a form. Its name is not looked at."""
 
     def __init__(self, request: Request, film: FilmFile) -> None:
-        self._film, self._files = film, 0
+        self._film, self._files, self._parts = film, 0, 0
         self._in_file = self._ended = False
         self._name, self._value, self._disposition = b"", b"", b""
         _, options = parse_options_header(request.headers.get("content-type", ""))
@@ -146,6 +149,9 @@ class _Form:
 
     def _begin(self) -> None:
         self._in_file, self._disposition = False, b""
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise Refusal(400, f"the form has more than {_MOST_PARTS} parts")
 
     def _more_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]

@@ -298,6 +298,14 @@ def test_forms_that_are_none(server: LiveServer, body: bytes, reason: str) -> No
     assert reason in answer.json()["error"]
 
 
+def test_a_form_of_very_many_parts_is_not_read_to_its_end(server: LiveServer) -> None:
+    part = b"--b\r\nContent-Disposition: form-data; name=x\r\n\r\nx\r\n"
+    began = time.monotonic()
+    answer = server.post(part * 60_000, headers={"content-type": "multipart/form-data; boundary=b"})
+    assert (answer.status_code, answer.json()["error"]) == (400, "the form has more than 32 parts")
+    assert time.monotonic() - began < 1
+
+
 def test_a_form_without_a_boundary(server: LiveServer) -> None:
     answer = server.post(b"x", headers={"content-type": "multipart/form-data"})
     assert (answer.status_code, answer.json()["error"]) == (400, "the form has no boundary")
