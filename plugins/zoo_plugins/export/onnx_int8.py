@@ -69,7 +69,7 @@ def quantize(
     props = {prop.key: prop.value for prop in file.metadata_props}
     common: dict[str, Any] = {
         "weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": calibrated.reduce_range,
-        "nodes_to_exclude": kept, "use_external_data_format": path.with_name(f"{path.name}.data").exists(),
+        "nodes_to_exclude": kept,
     }  # fmt: skip
     draft = path.with_name(f"int8.{path.name}")
     with _root_logger_quiet():
@@ -82,6 +82,7 @@ def quantize(
                 **common,
             )  # fmt: skip
     draft.replace(path)
+    path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # weights of 2 GiB in float32 fit into the file now
     written = onnx.load(path, load_external_data=False)
     onnx.helper.set_model_props(written, props)
     onnx.save(written, path)

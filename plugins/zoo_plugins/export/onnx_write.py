@@ -22,6 +22,8 @@ FORM_KEY = "videozoo.output"
 _SIDECAR_FROM = 2**31 - 2**20  # protobuf ends at 2 GiB; beyond, weights go to a file beside the graph
 _OPERATION = re.compile(r"aten(?:\.|::)\w+")
 
+_CASTS = {"bfloat16": "cast_bf16", "float16": "cast_fp16"}
+
 Form = Literal["tensor", "mapping", "sequence"]
 Calibration = Callable[[int], Iterator[tuple[Tensor, ...]]]
 
@@ -149,8 +151,8 @@ def _refuse_types(model: nn.Module) -> None:
     if others := sorted(types - {"float32"}):
         raise ExportError(
             f"a {others[0]} model cannot be exported to ONNX: its convolutions take no {others[0]} in the runtimes",
-            hint="leave cast_bf16 and cast_fp16 out of `compress`, and let the runtime choose its precision; "
-            "torch_export keeps any type",
+            hint=f"leave {_CASTS.get(others[0], 'the cast')} out of `compress`, and let the runtime choose its "
+            "precision; torch_export keeps any type",
         )
 
 
