@@ -60,7 +60,8 @@ def quantize_int8(
             part of their square.
         rank_by: what makes a layer sensitive, measured with it alone in int8: the answers' squared `error`, or the drop
             of the `score`, one pass over the validation split for each layer.
-        ranges: whether training moves the ranges of inputs.
+        ranges: whether training moves the ranges of inputs. Optimisers that scale gradients themselves, such as Adam,
+            move one by about the learning rate each step, however large it is.
 
     Returns:
         The model and the record: folded pairs; type, bits, axis and shapes of the ranges of each quantised layer; and
