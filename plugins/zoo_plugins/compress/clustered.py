@@ -35,11 +35,11 @@ class Lookup(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Values (N,) to the weight."""
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or values.is_inference():
-            return values[self._indices()]
+            return self._looked_up(values)
         made_of = (values.data_ptr(), values._version, self.index.data_ptr(), self.index._version, values.dtype)
         known = self.__dict__.get("_known")
         if known is None or known[0] != made_of or known[1] is not values:
-            known = self.__dict__["_known"] = (made_of, values, values[self._indices()])
+            known = self.__dict__["_known"] = (made_of, values, self._looked_up(values))
         weight: Tensor = known[2]
         return weight
 
@@ -49,6 +49,9 @@ class Lookup(nn.Module):
         sums = weight.new_zeros(self.count).index_add_(0, indices, weight.detach().flatten())
         counts = torch.zeros_like(sums).index_add_(0, indices, torch.ones_like(weight).flatten())
         return sums / counts.clamp(min=1)
+
+    def _looked_up(self, values: Tensor) -> Tensor:
+        return values.index_select(0, self._indices().flatten()).reshape(self.shape)  # every export format has that
 
     def _indices(self) -> Tensor:
         """(K, C, ...), int32."""

@@ -132,14 +132,15 @@ class TestClustered:
         with pytest.raises(ParameterError, match="no convolution or linear layer"):
             prune_magnitude(again, None, amount=0.5)  # what is looked up cannot be set to zero one by one
 
-    def test_exports_to_onnx_with_its_answers(self, tmp_path):
+    def test_exports_to_onnx_as_small_and_with_its_answers(self, tmp_path):
         onnxruntime = pytest.importorskip("onnxruntime", reason="the extra videozoo[export] is absent")
         from zoo_plugins.export.onnx_write import write
 
         torch.manual_seed(0)
-        network = nn.Sequential(nn.Conv3d(3, 16, 3), nn.ReLU(), nn.Conv3d(16, 4, 3)).eval()
+        network = nn.Sequential(nn.Conv3d(3, 256, 1), nn.ReLU(), nn.Conv3d(256, 64, 3)).eval()
+        clip = torch.randn(2, 3, 4, 6, 6)
+        write(network, (clip,), tmp_path / "before.onnx")
         clustered, _ = cluster_weights(network, None, clusters=16)
-        clip = torch.randn(2, 3, 6, 8, 8)
         with torch.no_grad():
             expected = clustered(clip)
 
@@ -148,6 +149,8 @@ class TestClustered:
         session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
         (found,) = session.run(None, {session.get_inputs()[0].name: clip.numpy()})
         torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-5)
+        before, after = ((tmp_path / name).stat().st_size for name in ("before.onnx", "model.onnx"))
+        assert after < 0.15 * before  # it holds indices and values
 
     def test_what_stays_says_why(self):
         network = nn.Sequential(nn.Linear(4, 2), nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 64))
