@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs the extra `serve`")
-
 from tests.zoo.data.films import write_numbered_film
-from tests.zoo.serving.live_server import LiveServer, live_server
+
+if TYPE_CHECKING:
+    from tests.zoo.serving.live_server import LiveServer
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +23,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server() -> Iterator[LiveServer]:
     """One with the limits of the command line, but two processes that decode."""
+    from tests.zoo.serving.live_server import live_server  # needs the extra
+
     with live_server() as server:
         yield server

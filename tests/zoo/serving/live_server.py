@@ -8,18 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
+import pytest
 import torch
-import uvicorn
 
 import zoo
 from zoo.model import ZooModel
-from zoo.serving.addresses import AllowList
-from zoo.serving.app import make_app
 from zoo.serving.limits import Limits
-from zoo.serving.server import address_of, bound_socket, draining_server
-from zoo.serving.service import Service
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from zoo.serving.service import Service
+
+for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):  # what imports this module is skipped
+    pytest.importorskip(package, reason="needs the extra `serve`")
+httpx = pytest.importorskip("httpx", reason="needs httpx, of the extra `dev`")
 
 
 @dataclass
@@ -79,6 +84,11 @@ def live_server(
     private: bool = False,
     title: str = "A <i>title</i>",
 ) -> Iterator[LiveServer]:
+    from zoo.serving.addresses import AllowList
+    from zoo.serving.app import make_app
+    from zoo.serving.server import address_of, bound_socket, draining_server
+    from zoo.serving.service import Service
+
     model = tiny_model() if model is None else model
     said: list[str] = []
     with bound_socket("127.0.0.1", 0) as listening:

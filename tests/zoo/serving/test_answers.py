@@ -5,15 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 from torch import nn
 
 from tests.zoo.data.films import write_numbered_film
-from tests.zoo.serving.live_server import LiveServer, live_server, tiny_model
+from tests.zoo.serving.live_server import LiveServer, httpx, live_server, tiny_model
 from zoo.model import ZooModel
 from zoo.serving.limits import Limits
-from zoo.serving.measures import STAGES
 
 
 def ranking(row: dict) -> dict[str, float]:
@@ -21,6 +19,8 @@ def ranking(row: dict) -> dict[str, float]:
 
 
 def test_it_says_what_predict_says(server: LiveServer, film: Path) -> None:
+    from zoo.serving.measures import STAGES
+
     expected = ranking(server.model.predict(film)[0])
     for answer in (server.post(film), server.post_form(film), server.post(film, headers={"content-type": "video/mp4"})):
         assert answer.status_code == 200

@@ -23,7 +23,7 @@ from tests.zoo.data.film_formats import FILMS
 from tests.zoo.data.films import write_numbered_film
 from tests.zoo.data.test_damaged_films import SMALL
 from tests.zoo.serving import raw_request
-from tests.zoo.serving.live_server import LiveServer, live_server
+from tests.zoo.serving.live_server import LiveServer, httpx, live_server
 from zoo.serving.limits import Limits
 
 MEGABYTE = 1 << 20
@@ -85,8 +85,6 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(server: LiveServer, fil
         yield begin
         for _ in range(200):
             yield bytes(100_000)
-
-    import httpx
 
     answer = httpx.post(f"{server.url}/predict", content=endless(), headers={"content-type": "video/mp4"}, timeout=30)
     assert answer.status_code == 413

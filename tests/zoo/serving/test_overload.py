@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 from torch import nn
 
 from tests.zoo.serving import raw_request
-from tests.zoo.serving.live_server import LiveServer, live_server, tiny_model
+from tests.zoo.serving.live_server import LiveServer, httpx, live_server, tiny_model
 from zoo.model import ZooModel
 from zoo.serving.limits import Limits
 from zoo_registry.errors import ParameterError

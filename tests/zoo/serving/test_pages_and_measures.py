@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from tests.zoo.serving.live_server import LiveServer
 
 
 def measured(server: LiveServer) -> dict[tuple[str, frozenset], float]:
+    from prometheus_client.parser import text_string_to_metric_families
+
     families = text_string_to_metric_families(server.get("/metrics").text)
     return {(each.name, frozenset(each.labels.items())): each.value for family in families for each in family.samples}
 
