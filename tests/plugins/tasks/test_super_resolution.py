@@ -107,6 +107,33 @@ def test_published_weights_restore_every_picture_as_published(shared: Path, tmp_
     assert again["psnr"] == pytest.approx(PUBLISHED[scale][1], abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "needs"),
+    [
+        pytest.param("vdsr_int8", "pytorch_quantization", marks=pytest.mark.slow),
+        ("vdsr_int8_qat", "pytorch_quantization"),
+        ("vdsr_pruned", "torch_pruning"),
+        pytest.param("vdsr_student", "torch_pruning", marks=pytest.mark.slow),
+    ],
+)
+def test_a_recipe_compresses_and_its_model_is_worth_the_same_when_loaded(
+    tmp_path: Path, recipe: str, needs: str
+) -> None:
+    pytest.importorskip(needs, reason=f"the recipe {recipe} compresses by it")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("a", "b"):
+        smooth = torch.nn.functional.interpolate(noise(1, 3, 25, 30), scale_factor=8, mode="bicubic").clamp(0, 1)
+        Image.fromarray((smooth[0].permute(1, 2, 0) * 255).byte().numpy()).save(folder / f"{name}.png")
+    slots = ["model.weights=null", "model.params={depth: 3, width: 16}", "data.workers=0", "run.batch=2"]
+    slots += [f"data.{split}.params={{path: {folder}}}" for split in ("train", "val")]
+    slots += ["compress.0.max_drop=100"] if recipe == "vdsr_int8" else ["compress.1.max_drop=100"]
+    slots += [] if recipe == "vdsr_int8" else ["compress.1.params.batches=2"]
+    result = run(recipe, slots, out=tmp_path / "run", quiet=True)
+    again = evaluate_saved(f"file:{tmp_path / 'run' / 'model'}", source="films", overrides=[f"path={folder}"])
+    assert again["psnr/a"] == pytest.approx(result.summary["compressed/psnr/a"], abs=1e-3)
+
+
 def test_a_film_is_enlarged_where_nothing_is_compared(tmp_path: Path) -> None:
     Image.fromarray((noise(20, 30, 3) * 255).byte().numpy()).save(tmp_path / "small.png")
     model = zoo.load("enhance/vdsr", pretrained=False, params={"depth": 2, "width": 2})
