@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from tests.plugins.compress.catalogue_networks import CLIPS, network_and_clip, parameters, reloaded
+from zoo.build import build as build_component
 from zoo.complexity import complexity
 from zoo.testing.compression import RandomContext
 from zoo_plugins.compress.half_precision import cast
+from zoo_registry.catalog import catalog
 from zoo_registry.errors import ArtefactError, ParameterError, RunError
 
 pytest.importorskip("torch_pruning", reason="the extra videozoo[prune] is absent")
@@ -238,6 +240,11 @@ class TestChoice:
     def test_neither_or_both_strengths(self, strength):
         with pytest.raises(ParameterError, match="exactly one of `ratio` and `target`"):
             prune_channels(residual(), context_of(residual(), CLIP), **strength)
+
+    @pytest.mark.parametrize("given", [{"ratio": 0}, {"ratio": 1.0}, {"ratio": -0.5}, {"target": {"gmacs": 1.5}}])
+    def test_a_strength_out_of_range_is_refused_before_anything_is_done(self, given):
+        with pytest.raises(ParameterError, match="expected a number above 0 and below 1"):
+            build_component(catalog().resolve("compression", "compress/prune_channels"), given)
 
     @pytest.mark.parametrize("target", [{}, {"size": 0.5}, {"gmacs": 0.5, "latency": 0.5}])
     def test_a_target_that_is_none(self, target):
