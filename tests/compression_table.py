@@ -50,6 +50,8 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "compress/prune_channels": {"ratio": 0.5},
     "compress/low_rank": {"ratio": 0.5},
     "compress/quantize_int8": {"batches": 1},
+    "compress/merge_tokens": {"ratio": 0.1},
+    "compress/early_exit": {"batches": 1},
     "compress/fine_tune": {"lr": 1e-4, "batches": 1, "teacher": 1.0},
 }
 """What strategies are asked for that want more than their own values."""

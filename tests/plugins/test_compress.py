@@ -267,8 +267,8 @@ class TestFolding:
         (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"forward": 0.5}}, "the model lacks"),
         (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"1": 0.5}}, "which is a BatchNorm3d"),
         (prune.restore, {"amount": 0.5, "scope": "global", "sparsity": {"0": 7}}, "not within 0..1"),
-        (half_precision.restore, {"dtype": "float64"}, "names the type 'float64'"),
-        (half_precision.restore, {"dtype": True}, "is a bool"),
+        (half_precision.restore, {"dtype": "float64", "float32": []}, "names the type 'float64'"),
+        (half_precision.restore, {"dtype": True, "float32": []}, "is a bool"),
     ],
 )  # fmt: skip
 def test_a_record_that_does_not_fit_is_refused(restore, record, complaint):
