@@ -274,9 +274,20 @@ class TestInt8:
         with pytest.raises(ExportError, match="needs calibration data"):
             write(network, (clips(2),), path, int8="static", calibration=data)
 
-    def test_data_of_the_wrong_shape(self, network, path):
-        with pytest.raises(ExportError, match=r"has 2 tensors a batch, the model takes input_0"):
-            write(network, (clips(2),), path, int8="static", calibration=lambda n: iter([(clips(2), clips(2))]))
+    @pytest.mark.parametrize(
+        ("inputs", "complaint"),
+        [
+            ((clips(2), clips(2)), r"calibration data: the model takes 1 input, not 2"),
+            (
+                (clips(2)[..., :10],),
+                r"calibration data: input_0 is float32 \(2, 3, 4, 12, 10\), the model takes float32",
+            ),
+            ((clips(2).double(),), r"calibration data: input_0 is float64"),
+        ],
+    )
+    def test_data_of_the_wrong_shape(self, network, path, inputs, complaint):
+        with pytest.raises(ExportError, match=complaint):
+            write(network, (clips(2),), path, int8="static", calibration=lambda n: iter([inputs]))
 
     def test_dynamic_needs_no_data(self, path):
         model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 8)).eval()

@@ -17,7 +17,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo_registry.errors import ExportError
+from zoo_plugins.export.declared_inputs import Declared, check_inputs
+from zoo_registry.errors import DataError, ExportError, Problem
 
 _PRODUCTS = ("MatMul", "Gemm", "Attention")
 """What `dynamic` computes in int8: onnxruntime's convolutions of integers are slower than those of floats."""
@@ -40,14 +41,11 @@ class Calibrated:
     reduce_range: bool
 
 
-def quantize(
-    path: Path, names: Sequence[str], kind: str, *, keep: Sequence[str], exact: Sequence[str], calibrated: Calibrated
-) -> None:
+def quantize(path: Path, kind: str, *, keep: Sequence[str], exact: Sequence[str], calibrated: Calibrated) -> None:
     """Replace a file in float32 by one in int8.
 
     Args:
         path: the file.
-        names: of its inputs.
         kind: `static` or `dynamic`.
         keep: modules that stay in float32.
         exact: likewise, those that a model itself keeps so; the graph may have none of them.
@@ -76,7 +74,7 @@ def quantize(
         if kind == "dynamic":
             quantize_dynamic(path, draft, op_types_to_quantize=list(_PRODUCTS), **common)
         else:
-            reader = _Reader(names, calibrated)
+            reader = _Reader(_declared(file.graph), calibrated)
             quantize_static(
                 path, draft, reader, activation_type=QuantType.QUInt8, calibrate_method=_method(calibrated.method),
                 **common,
@@ -101,14 +99,14 @@ def _method(name: str) -> Any:
 class _Reader:
     """Gives onnxruntime one set of inputs after the other (its `CalibrationDataReader`)."""
 
-    def __init__(self, names: Sequence[str], calibrated: Calibrated) -> None:
+    def __init__(self, declared: Sequence[Declared], calibrated: Calibrated) -> None:
         if calibrated.batches is None:
             raise ExportError(
                 "int8: static needs calibration data to measure activations on, and there is none",
                 hint="fill data.train, or name films; `int8: dynamic` needs no data",
             )
         self._inputs = calibrated.batches(calibrated.count)
-        self._names, self.seen = names, 0
+        self._declared, self.seen = declared, 0
 
     def get_next(self) -> dict[str, Any] | None:
         inputs = next(self._inputs, None)
@@ -117,11 +115,27 @@ class _Reader:
                 raise ExportError("int8: static needs calibration data, and not one clip of it could be read")
             return None
         self.seen += 1
-        if len(inputs) != len(self._names):
-            raise ExportError(
-                f"calibration data has {len(inputs)} tensors a batch, the model takes {', '.join(self._names)}"
-            )
-        return {name: value.detach().cpu().numpy() for name, value in zip(self._names, inputs, strict=True)}
+        try:
+            check_inputs("the model", self._declared, inputs)
+        except DataError as error:
+            told = (Problem(f"calibration data: {each.message}", hint=each.hint) for each in error.problems)
+            raise ExportError(told) from error
+        pairs = zip(self._declared, inputs, strict=True)
+        return {one.name: value.detach().cpu().contiguous().numpy() for one, value in pairs}
+
+
+def _declared(graph: Any) -> list[Declared]:
+    """What a graph takes."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    return [
+        Declared(
+            value.name,
+            tuple(side.dim_value if side.HasField("dim_value") else None for side in value.type.tensor_type.shape.dim),
+            tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
+        )
+        for value in graph.input
+    ]
 
 
 def _nodes_of(graph: Any, modules: Sequence[str], more: Sequence[str]) -> list[str]:

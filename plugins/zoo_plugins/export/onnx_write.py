@@ -96,7 +96,7 @@ def write(
     from zoo_plugins.export.onnx_int8 import Calibrated, quantize
 
     quantize(
-        path, names, int8, keep=keep, exact=_exact_modules(model),
+        path, int8, keep=keep, exact=_exact_modules(model),
         calibrated=Calibrated(calibration, calibration_batches, calibration_method, reduce_range),
     )  # fmt: skip
     return Rounded(max_difference=max_difference, min_agreement=min_agreement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -134,6 +135,7 @@ class OpenVinoModel:
             self._compiled = core.compile_model(model, "CPU", settings)
         except Exception as error:
             raise ExportError(f"OpenVINO cannot run {path.name}: {_first_line(error)}") from error
+        self._one_at_a_time = threading.Lock()
         self._name, self.files = path.name, (path, path.with_suffix(".bin"))
         self._declared = [Declared(_name(port), _shape(port), _type(port)) for port in self._compiled.inputs]
         self._outputs = [_name(port) for port in self._compiled.outputs]
@@ -148,9 +150,11 @@ class OpenVinoModel:
             DataError: the inputs are not what the file takes.
         """
         check_inputs(self._name, self._declared, inputs)
-        found = self._compiled([tensor.detach().cpu().contiguous().numpy() for tensor in inputs])
-        # A copy: the next call writes into the same memory.
-        tensors = [torch.from_numpy(found[index].copy()) for index in range(len(self._outputs))]
+        arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in inputs]
+        with self._one_at_a_time:  # a compiled model has one request, which threads would share
+            found = self._compiled(arrays)
+            # A copy: the next call writes into the same memory.
+            tensors = [torch.from_numpy(found[index].copy()) for index in range(len(self._outputs))]
         if self._form == "tensor":
             return tensors[0]
         return dict(zip(self._outputs, tensors, strict=True)) if self._form == "mapping" else tuple(tensors)
