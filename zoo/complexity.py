@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LAYERS = frozenset({"convolution", "_convolution", "addmm", "mm", "bmm", "linear", "baddbmm"})
 """Operators of convolutions and linear layers."""
 
+_COUNTED_AS = {torch.ops.aten._int_mm: torch.ops.aten.mm}
+"""Operators that torch's counter does not know, and those that do as much."""
+
 OF_NATIVE = (256, 256)
 """Height and width of the film whose cost is told where a model takes films as large as they are."""
 
@@ -114,8 +117,9 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func.overloadpacket in flop_registry:
-            self.flops += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
-        if func.overloadpacket.__name__ in _LAYERS:
+        operator = _COUNTED_AS.get(func.overloadpacket, func.overloadpacket)
+        if operator in flop_registry:
+            self.flops += flop_registry[operator](*args, **(kwargs or {}), out_val=result)
+        if operator.__name__ in _LAYERS:
             self.activations += result.numel()
         return result

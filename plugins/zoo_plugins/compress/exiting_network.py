@@ -150,6 +150,8 @@ class ExitingNetwork(nn.Module):
         if call is None or call.by is not self or call.logits_bk is not None:
             return None
         maps = [tensor for tensor in _tensors(output) if len(tensor) == call.rows]
+        if not maps:
+            raise ValueError("it gives no tensor of one row a clip")
         with torch.set_grad_enabled(call.learns):
             call.logits_bk = self.exit(maps)
         if call.only_exit:

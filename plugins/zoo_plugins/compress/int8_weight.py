@@ -31,7 +31,7 @@ class Int8WeightLinear(nn.Module):
         super().__init__()
         self.out_features, self.in_features = weight.shape
         self.mode = mode
-        self.register_buffer("weight", weight)
+        self.weight = nn.Parameter(weight, requires_grad=False)  # still numbers that were learnt, to be counted
         self.register_buffer("scale", scale)
         self.bias = None if bias is None else nn.Parameter(bias)
 
@@ -78,7 +78,7 @@ class Int8WeightConvolution(nn.Module):
         self.kind = next(kind for kind in CONVOLUTIONS if isinstance(convolution, kind))
         for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"):
             setattr(self, name, getattr(convolution, name))
-        self.register_buffer("weight", weight)
+        self.weight = nn.Parameter(weight, requires_grad=False)  # still numbers that were learnt, to be counted
         self.register_buffer("scale", scale)
         self.bias = convolution.bias
 

@@ -78,6 +78,16 @@ def test_makes_the_file_smaller_and_reloads_exactly(mode, tmp_path):
     assert torch.equal(again(*tokens().example), quantised(*tokens().example))
 
 
+@pytest.mark.parametrize("mode", ["int8_dynamic", "int8_weight"])
+def test_has_as_many_parameters_and_multiplications_as_before(mode):
+    from zoo.complexity import complexity
+
+    quantised, _ = ao.quantize_torchao(transformer(), tokens(), mode=mode)
+
+    before, after = complexity(transformer(), tokens().example), complexity(quantised, tokens().example)
+    assert (after.parameters, after.gmacs, after.activations) == (before.parameters, before.gmacs, before.activations)
+
+
 def test_holds_weights_of_convolutions(context):
     network = video_network()
     expected = network(clips(9))
