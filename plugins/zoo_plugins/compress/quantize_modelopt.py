@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from zoo_plugins.compress.equalisation import equalise, find_chains
 from zoo_plugins.compress.folding import find_pairs, fold, refold, replace
 from zoo_plugins.compress.record import fields, module_of_type, refuse
 from zoo_plugins.compress.sensitivity import choose_layers
@@ -34,6 +35,7 @@ def quantize_modelopt(
     percentile: Annotated[float, Range(gt=0, le=100)] = 99.99,
     batches: Annotated[int, Range(ge=1)] = 8,
     unsigned: bool = True,
+    equalised: bool = True,
     skip: list[str] | None = None,
     keep: Annotated[float, Range(ge=0)] = 0,
     max_drop: Annotated[float, Range(ge=0)] | None = None,
@@ -53,6 +55,7 @@ def quantize_modelopt(
         percentile: for the calibrator of that name, in percent.
         batches: how many batches of training data are looked at.
         unsigned: inputs that were never negative use all 256 steps of int8.
+        equalised: stretch quiet channels between two layers first.
         skip: patterns of module names that stay in float.
         keep: the most sensitive layers that stay in float.
         max_drop: leave as many in float as it takes to lose at most this much.
@@ -81,6 +84,9 @@ def quantize_modelopt(
         }
         if not layers:
             raise ParameterError(f"{WHAT} found no layer to quantise", hint="see its parameter `skip`")
+        if equalised:
+            chains = find_chains(model, layers, tuple(tensor[:1] for tensor in context.example))
+            equalise(model, layers, chains, context.calibration(batches))
         method = "max" if format == "fp8" else calibrator
         found = input_ranges(model, layers, context.calibration(batches), method, percentile, unsigned)
         written: dict[str, Any] = {}
