@@ -10,8 +10,10 @@ Import this module only when something is pruned: it imports torch_pruning.
 from __future__ import annotations
 
 import copy
+import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +22,13 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from zoo_plugins.compress.cuts import CONVOLUTIONS, Cut, Group, is_depthwise, read, written
+
+MOST_STEPS = 3_000
+MOST_SECONDS = 10.0
+"""From one layer. VideoMAE-S needs 615 steps, SlowFast 81, each a few seconds for all layers together."""
+
+MOST_INDICES = 100_000
+"""Of one layer that a group touches: the widest have some thousand channels, at some places each."""
 
 ROOTS = (*CONVOLUTIONS, nn.Linear, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -42,6 +51,9 @@ def channel_groups(
     taken: set[tuple[str, str, int, int]] = set()
     order = [name for name, _ in model.named_modules()].index
     for items, names in _tied_channels(model, example):
+        if items is None:
+            kept[tuple(names[None])] = "their channels take more ways through the network than can be followed"
+            continue
         writers = {names[target] for target, writes, _ in items if writes and isinstance(target, ROOTS)}
         layers = tuple(sorted(writers, key=order))
         reason = _reason_to_keep(items, names, attentions)
@@ -64,18 +76,64 @@ Item = tuple[Any, bool, Sequence[tuple[int, int]]]
 """A module or parameter, whether it writes the channels, and pairs of (unit, index in it)."""
 
 
-def _tied_channels(model: nn.Module, example: Sequence[Tensor]) -> Iterator[tuple[list[Item], Mapping[Any, str]]]:
-    """All channels of each layer with all that is tied to them."""
+def _tied_channels(
+    model: nn.Module, example: Sequence[Tensor]
+) -> Iterator[tuple[list[Item] | None, Mapping[Any, str]]]:
+    """All channels of each layer with all that is tied to them; None and the layers left if that never ends."""
     graph, traced = _graph(model, example)
     names = {module: name for name, module in traced.named_modules()}
     names |= {parameter: name for name, parameter in traced.named_parameters()}
-    for group in graph.get_all_groups(root_module_types=ROOTS):
+    steps = _Steps(graph)
+    seen: set[Any] = set()
+    for root in [each for each in graph.module2node if isinstance(each, ROOTS)]:
+        if root in seen:
+            continue
+        pruner = graph.get_pruner_of_module(root)
+        units = list(range(pruner.get_out_channels(root)))
+        steps.left, steps.end = MOST_STEPS, time.monotonic() + MOST_SECONDS
+        try:
+            group = graph.get_pruning_group(root, pruner.prune_out_channels, units)
+        except _TooTangled:
+            yield (
+                None,
+                {None: [names[each] for each in graph.module2node if isinstance(each, ROOTS) and each not in seen]},
+            )
+            return
         items = []
         for item in group:
             writes = graph.is_out_channel_pruning_fn(item.dep.handler)
-            pairs = list(zip(item.root_idxs, item.idxs, strict=True))
-            items.append((item.dep.target.module, writes, pairs))
+            items.append((item.dep.target.module, writes, list(zip(item.root_idxs, item.idxs, strict=True))))
+        seen |= {target for target, writes, _ in items if writes}
         yield items, names
+
+
+class _TooTangled(Exception):
+    """A group's channels take more ways than can be followed."""
+
+
+class _Steps:
+    """Counts the steps along the edges of a graph, and stops who takes too many.
+
+    Windows that are cut out and put together again look like ever new channels.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self.left, self.end = MOST_STEPS, time.monotonic() + MOST_SECONDS
+        for node in graph.module2node.values():
+            for edge in node.dependencies:
+                edge.is_triggered_by = partial(self._step, edge.is_triggered_by)
+                edge.index_mapping = [way and partial(self._mapped, way) for way in edge.index_mapping]
+
+    def _step(self, ask: Callable[[Any], bool], handler: Any) -> bool:
+        self.left -= 1
+        if self.left < 0 or time.monotonic() > self.end:
+            raise _TooTangled
+        return ask(handler)
+
+    def _mapped(self, way: Callable[[Any], Any], indices: Any) -> Any:
+        if len(indices) > MOST_INDICES:
+            raise _TooTangled
+        return way(indices)
 
 
 def _graph(model: nn.Module, example: Sequence[Tensor]) -> tuple[Any, nn.Module]:
@@ -94,8 +152,20 @@ def _graph(model: nn.Module, example: Sequence[Tensor]) -> tuple[Any, nn.Module]
         except (NotImplementedError, RuntimeError, TypeError) as error:
             failed = error
             continue
+        graph.module2node = _Settled(graph.module2node)
         return graph, traced
     raise failed  # type: ignore[misc]  # set by every turn that did not return
+
+
+class _Settled(dict[Any, Any]):
+    """The graph's nodes, without those whose ways of counting channels it would work out anew for every group.
+
+    They change when the graph cuts channels, which it never does here, and take minutes where there are many.
+    """
+
+    def items(self) -> Any:
+        """Nothing; this is what the graph goes through for that."""
+        return ()
 
 
 def _outputs(model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
