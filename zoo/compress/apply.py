@@ -51,12 +51,14 @@ class Compressed:
         structure: what to store with its weights, one step a strategy.
         measurements: of the original, then after each strategy, the one that missed its bound included.
         problem: what bound the last strategy has missed; None where it was good enough.
+        rejected: the module that missed it, and its structure; None without a problem.
     """
 
     module: Module
     structure: tuple[dict[str, Any], ...]
     measurements: tuple[Measurement, ...]
     problem: Problem | None = None
+    rejected: tuple[Module, tuple[dict[str, Any], ...]] | None = None
 
 
 def compress(
@@ -112,7 +114,8 @@ def compress(
         problem = _missed(planned, measurements[-1], context)
         if problem is None:
             current, done = reloaded, structure_now
-        yield Compressed(current, tuple(done), tuple(measurements), problem)
+        rejected = None if problem is None else (reloaded, tuple(structure_now))
+        yield Compressed(current, tuple(done), tuple(measurements), problem, rejected)
         if problem is not None:
             return
 
@@ -132,7 +135,8 @@ def _missed(planned: Planned, measured: Measurement, context: Context) -> Proble
         return None
     found = "unknown" if drop is None else f"{drop:.4g} worse"
     return Problem(
-        f"{planned.listed.name} cost more than its max_drop of {bound:g}: {metric} is {found}; it was not kept",
+        f"{planned.listed.name} cost more than its max_drop of {bound:g}: {metric} is {found}; "
+        "what was there before it is kept",
         hint="make it weaker, train after it (compress/fine_tune), or raise max_drop",
     )
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.nn import Module
 
-    from zoo.compress import Measurement
+    from zoo.compress import Compressed, Measurement
     from zoo.data import Loader
     from zoo.report import Table
     from zoo.runner.evaluation import Evaluation
@@ -459,6 +459,7 @@ class _Stages:
             for stage in stages_of(self.pipeline, self.module, self.device, self.progress, self._reloading()):
                 measurements = stage.measurements
                 if stage.problem is not None:
+                    self._keep_rejected(stage)
                     raise RunError([stage.problem])
                 if measurements[-1].stage != ORIGINAL:
                     self.module, self.structure = stage.module, stage.structure
@@ -468,6 +469,16 @@ class _Stages:
             if measurements:
                 self.tables.append(table(measurements))
                 self.figures += trade_offs(measurements, self.pipeline.task.monitor)
+
+    def _keep_rejected(self, stage: Compressed) -> None:
+        """Hours of training may have gone into a model that missed its bound by little."""
+        from zoo.runner.saving import save_as
+
+        if stage.rejected is not None:
+            module, structure = stage.rejected
+            folder = self.folder.path / "rejected"
+            save_as(folder, module, self.pipeline, structure, {}, self._licence(), self.untrained)
+            self.progress.say(f"the model that missed its bound is in {folder}")
 
     def _note_compressed(self, measured: Measurement) -> None:
         self.summary |= {f"compressed/{metric}": value for metric, value in measured.metrics.items()}

@@ -101,6 +101,8 @@ def test_a_bound_that_is_missed_ends_the_run_with_the_last_good_model(tmp_path: 
     assert [step["strategy"] for step in model.structure] == ["compress/cast_bf16"]
     assert next(model.parameters()).dtype is torch.bfloat16
     assert not (tmp_path / "run/model.onnx").exists()
+    rejected = zoo.load(tmp_path / "run/rejected")
+    assert [step["strategy"] for step in rejected.structure] == ["compress/cast_bf16", "compress/prune_magnitude"]
     report = (tmp_path / "run/report.html").read_text()
     assert "compress/prune_magnitude" in report
     assert "stage by stage" in report
