@@ -137,7 +137,7 @@ def _missed(planned: Planned, measured: Measurement, context: Context) -> Proble
     return Problem(
         f"{planned.listed.name} cost more than its max_drop of {bound:g}: {metric} is {found}; "
         "what was there before it is kept",
-        hint="make it weaker, train after it (compress/fine_tune), or raise max_drop",
+        hint="make it weaker, train the model after it, or raise max_drop",
     )
 
 
