@@ -7,7 +7,8 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ class Answered:
 @dataclass
 class _Waiting:
     inputs: Inputs
+    done: Callable[[], None]
     came: float = field(default_factory=time.perf_counter)
     answer: Future[Answered] = field(default_factory=Future)
 
@@ -60,11 +62,12 @@ class Batches:
     """The one thread that asks the model.
 
     It takes what waits, and while that is less than a batch holds, what comes within `limits.wait` of the first. Films
-    that fail together are asked about one by one, so that none fails for another.
+    that fail together are asked about one by one, so that none fails for another. It asks about no more bytes at once
+    than one film may have.
 
     Args:
         model: in eval mode; nobody else may use it.
-        limits: `batch` and `wait`.
+        limits: `batch`, `wait` and `clip`.
         measures: is told how large batches were.
     """
 
@@ -81,9 +84,14 @@ class Batches:
         """Begin to answer."""
         self._thread.start()
 
-    def ask(self, inputs: Inputs) -> Future[Answered]:
-        """Have a film answered; cancelled before its turn it costs nothing."""
-        waiting = _Waiting(inputs)
+    def ask(self, inputs: Inputs, done: Callable[[], None]) -> Future[Answered]:
+        """Have a film answered; cancelled before its turn it costs nothing.
+
+        Args:
+            inputs: of the film.
+            done: called when they are not needed any more, in the thread that asks the model.
+        """
+        waiting = _Waiting(inputs, done)
         self._queue.put(waiting)
         return waiting.answer
 
@@ -126,8 +134,13 @@ class Batches:
 
     def _run(self) -> None:
         for waiting in self._batches():
-            together = [film for film in waiting if film.answer.set_running_or_notify_cancel()]
-            for films in _alike(together):
+            together = []
+            for film in waiting:
+                if film.answer.set_running_or_notify_cancel():
+                    together.append(film)
+                else:
+                    film.done()
+            for films in _alike(together, self._limits.clip):
                 self._busy_since = time.perf_counter()
                 self._answer_each(films)
                 self._busy_since = None
@@ -160,20 +173,27 @@ class Batches:
         except Exception as error:
             if len(films) > 1:
                 log.warning("%d films failed together (%s); they are asked about alone", len(films), _first_line(error))
+                traceback.clear_frames(error.__traceback__)
                 for film in films:
                     self._answer_each([film])
                 return
+            traceback.clear_frames(error.__traceback__)  # they hold the film
+            films[0].done()
             films[0].answer.set_exception(error)
             return
         took = time.perf_counter() - began
         self._measures.batch_films.observe(len(films))
         for film, row in zip(films, rows, strict=True):
+            film.done()
             film.answer.set_result(Answered(row, began - film.came, took, len(films)))
 
     @torch.no_grad()
     def _answer(self, films: Sequence[Inputs]) -> list[dict[str, Any]]:
         """A row for each film: read as `ZooModel.predict` does it."""
-        inputs = {key: torch.cat([film[key] for film in films]) for key in self._model.inputs}
+        inputs = {
+            key: torch.cat([film[key] for film in films]) if len(films) > 1 else films[0][key]
+            for key in self._model.inputs
+        }
         views = len(next(iter(films[0].values())))
         index = torch.arange(len(films)).repeat_interleave(views)
         view = torch.arange(views).repeat(len(films))
@@ -205,13 +225,22 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def _alike(films: Sequence[_Waiting]) -> list[list[_Waiting]]:
-    """Films whose inputs can be stacked; those of a model that leaves films as large as they are differ."""
-    groups: dict[tuple[Any, ...], list[_Waiting]] = {}
+def _alike(films: Sequence[_Waiting], most: int) -> list[list[_Waiting]]:
+    """Films whose inputs can be stacked, of so many bytes together, or one.
+
+    Those of a model that leaves films as large as they are differ.
+    """
+    groups: list[list[_Waiting]] = []
+    open_groups: dict[tuple[Any, ...], list[_Waiting]] = {}
     for film in films:
         shapes = tuple((key, tuple(tensor.shape)) for key, tensor in film.inputs.items())
-        groups.setdefault(shapes, []).append(film)
-    return list(groups.values())
+        group = open_groups.get(shapes)
+        size = sum(tensor.nbytes for tensor in film.inputs.values())  # of each one in the group
+        if group is None or (len(group) + 1) * size > most:
+            group = open_groups[shapes] = []
+            groups.append(group)
+        group.append(film)
+    return groups
 
 
 def prepares(model: ZooModel) -> bool:

@@ -28,6 +28,9 @@ from zoo_registry.protocols import Sample
 
 CLIP = "clip_bcthw"
 
+PIECE = 1 << 20
+"""Bytes that are sent at a time: they lie in the server's memory twice until they are where they belong."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -66,7 +69,8 @@ def read_films(connection: Connection, wanted: Wanted, limits: Limits) -> None:
         _end_after(0)
         connection.send_bytes(json.dumps(header).encode())
         for piece in pieces:
-            connection.send_bytes(piece)
+            for at in range(0, len(piece), PIECE):
+                connection.send_bytes(piece[at : at + PIECE])
 
 
 def _end_after(seconds: float) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.serving.film_reader import Wanted, read_films
+from zoo.serving.byte_budget import ByteBudget, Share
+from zoo.serving.film_reader import PIECE, Wanted, read_films
 from zoo.serving.limits import Limits
 from zoo.serving.measures import Measures
 from zoo.serving.reader_context import reader_context
@@ -42,11 +43,18 @@ class Decoded:
         inputs: each (V, ...), a row for every view.
         waited: seconds until a process was free.
         seconds: that decoding took.
+        share: of the memory for films that lie decoded; whoever is done with the film gives it back.
     """
 
     inputs: dict[str, Tensor]
     waited: float
     seconds: float
+    share: Share
+
+    def drop(self) -> None:
+        """Forget the film."""
+        self.inputs.clear()
+        self.share.give_back()
 
 
 class FilmReaders:
@@ -54,7 +62,7 @@ class FilmReaders:
 
     Args:
         wanted: what the model takes.
-        limits: `workers`, `decode`, and the limits on films.
+        limits: `workers`, `decode`, `decoded`, and the limits on films.
         measures: is told of processes that were ended.
 
     Raises:
@@ -65,8 +73,9 @@ class FilmReaders:
         self._idle: queue.LifoQueue[_Process] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(limits.workers, "film-reader")
         self._measures, self._limits, self._closed = measures, limits, False
+        self.budget = ByteBudget(limits.decoded)
         context = reader_context()
-        self._all = [_Process(context, wanted, limits) for _ in range(limits.workers)]
+        self._all = [_Process(context, wanted, limits, self.budget) for _ in range(limits.workers)]
         try:
             for process in self._all:
                 process.start()
@@ -81,13 +90,15 @@ class FilmReaders:
         """Decode a film when a process is free.
 
         Returns:
-            What came of it; its exception is a Refusal. Cancelled before its turn it costs nothing.
+            What came of it, to be dropped in the end; its exception is a Refusal. Cancelled before its turn it costs
+            nothing.
         """
         return self._threads.submit(self._read, path, time.perf_counter())
 
     def close(self) -> None:
         """End all of them, whatever they are at."""
         self._closed = True
+        self.budget.close()
         for process in self._all:
             process.kill()  # whoever waits for its answer learns of it
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -100,11 +111,13 @@ class FilmReaders:
             if self._closed:
                 raise Refusal(503, "this server is shutting down")
             waited = time.perf_counter() - asked
-            inputs, seconds = process.read(path, self._limits.decode + GRACE)
-            return Decoded(inputs, waited, seconds)
+            inputs, seconds, share = process.read(path, self._limits.decode + GRACE)
+            return Decoded(inputs, waited, seconds, share)
         except _Gone as gone:
             self._measures.readers_ended.labels(gone.why).inc()
             raise Refusal(422, gone.reason) from None
+        except MemoryError:
+            raise Refusal(503, "there is no memory for the film", retry_after=5) from None
         finally:
             self._idle.put(process)
 
@@ -120,8 +133,8 @@ class _Gone(Exception):
 class _Process:
     """One process and the line to it; started anew when it is needed and not there."""
 
-    def __init__(self, context: BaseContext, wanted: Wanted, limits: Limits) -> None:
-        self._context, self._wanted, self._limits = context, wanted, limits
+    def __init__(self, context: BaseContext, wanted: Wanted, limits: Limits, budget: ByteBudget) -> None:
+        self._context, self._wanted, self._limits, self._budget = context, wanted, limits, budget
         self._process: BaseProcess | None = None
         self._line: Connection | None = None
 
@@ -145,7 +158,7 @@ class _Process:
                 hint="in a script, start the server below `if __name__ == '__main__':`",
             ) from error
 
-    def read(self, path: Path, seconds: float) -> tuple[dict[str, Tensor], float]:
+    def read(self, path: Path, seconds: float) -> tuple[dict[str, Tensor], float, Share]:
         if self._process is None or not self._process.is_alive():
             self.end()
             self.start()
@@ -155,17 +168,36 @@ class _Process:
         try:
             line.send_bytes(str(path).encode())
             if not line.poll(seconds):
-                self.end()
                 raise _Gone("time", f"decoding it takes longer than {self._limits.decode:g} s")
             header = json.loads(line.recv_bytes(1 << 20))
-            if header["status"] != 200:
-                raise Refusal(header["status"], header["reason"])
-            return {
-                key: _tensor(line, dtype, shape, self._limits.clip) for key, dtype, shape in header["inputs"]
-            }, header["seconds"]
+            refusal = None if header["status"] == 200 else Refusal(header["status"], header["reason"])
+            if refusal is None:
+                took = float(header["seconds"])
+                inputs, share = self._receive(line, header["inputs"])
+                return inputs, took, share
         except (EOFError, OSError, ValueError, KeyError, TypeError) as error:
             self.end()
             raise _Gone("crash", "the decoder broke down over it") from error
+        except BaseException:
+            self.end()  # what it still sends would be taken for its answer to the next film
+            raise
+        raise refusal
+
+    def _receive(self, line: Connection, described: list[Any]) -> tuple[dict[str, Tensor], Share]:
+        """What was described, when there is room for it; until then it lies with the process."""
+        sizes = [_bytes_of(dtype, shape) for _, dtype, shape in described]
+        if sum(sizes) > self._limits.clip:
+            raise ValueError(f"{sum(sizes)} bytes")
+        share = self._budget.take(sum(sizes), self._limits.timeout)
+        try:
+            inputs = {
+                key: _tensor(line, dtype, shape, size)
+                for (key, dtype, shape), size in zip(described, sizes, strict=True)
+            }
+        except BaseException:
+            share.give_back()
+            raise
+        return inputs, share
 
     def kill(self) -> None:
         process = self._process
@@ -185,11 +217,20 @@ class _Process:
             self._line = None
 
 
-def _tensor(line: Connection, dtype: str, shape: list[Any], limit: int) -> Tensor:
-    """The next piece as a tensor of so many numbers."""
-    kind = _DTYPES[dtype]
-    count = math.prod(int(size) for size in shape) * kind.itemsize
-    content = bytearray(line.recv_bytes(limit))
-    if len(content) != count or min(shape) < 1:
+def _bytes_of(dtype: str, shape: list[Any]) -> int:
+    """Bytes of a tensor that a process says it has."""
+    if min(shape) < 1 or not all(isinstance(size, int) for size in shape):
+        raise ValueError(f"no shape: {shape}")
+    return int(math.prod(shape) * _DTYPES[dtype].itemsize)
+
+
+def _tensor(line: Connection, dtype: str, shape: list[Any], size: int) -> Tensor:
+    """The next pieces as a tensor of so many bytes."""
+    content, at = bytearray(size), 0
+    while at < size:
+        piece = line.recv_bytes(PIECE)
+        content[at : at + len(piece)] = piece
+        at += len(piece)
+    if len(content) != size:
         raise ValueError(f"{len(content)} bytes for {shape}")
-    return torch.frombuffer(content, dtype=kind).reshape(shape)
+    return torch.frombuffer(content, dtype=_DTYPES[dtype]).reshape(shape)

@@ -23,7 +23,9 @@ class Limits:
         duration: seconds of a film.
         pixels: of one of its pictures.
         frames: of a film, by its header.
-        clip: bytes of a film as the model takes it: frames as large as they are, where it takes them so.
+        clip: bytes of a film as the model takes it: frames as large as they are, where it takes them so. Films that the
+            model is asked about at once have no more than that together.
+        decoded: bytes of all films that lie decoded, waiting for the model or asked about; others wait for room.
         memory: bytes that decoding one may take, beyond what the process has; counts on Linux.
         decode: seconds that decoding one may take, then the process that does it is ended.
         timeout: seconds from the head of a request to its answer.
@@ -46,6 +48,7 @@ class Limits:
     pixels: int = 4096 * 4096
     frames: int = 15_000
     clip: int = 256 << 20
+    decoded: int = 512 << 20
     memory: int = 2 << 30
     decode: float = 10.0
     timeout: float = 30.0
@@ -63,5 +66,7 @@ class Limits:
         ]
         if not 0 <= self.wait < self.timeout:
             problems.append(Problem(f"wait is {self.wait} s, of a timeout of {self.timeout} s"))
+        if self.decoded < self.clip:
+            problems.append(Problem(f"decoded is {self.decoded}, less than the {self.clip} bytes of one clip"))
         if problems:
             raise ParameterError(problems)

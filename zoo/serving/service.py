@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from zoo.serving.batches import Batches, prepares
 from zoo.serving.film_file import FilmFile, FilmFolder
 from zoo.serving.film_kind import refuse_other_kinds
 from zoo.serving.film_reader import CLIP, Wanted
-from zoo.serving.film_readers import FilmReaders
+from zoo.serving.film_readers import Decoded, FilmReaders
 from zoo.serving.limits import Limits
 from zoo.serving.measures import Measures
 from zoo.serving.refusal import Refusal
@@ -51,6 +52,12 @@ def wanted_of(model: ZooModel, views: int) -> Wanted:
     if clip is not None and prepares(model):
         clip = replace(clip, size="native", resize=None)
     return Wanted(model.inputs, clip, model.audio, views)
+
+
+def _drop(reading: Future[Decoded]) -> None:
+    """Forget a film that was decoded for nobody."""
+    if not reading.cancelled() and reading.exception() is None:
+        reading.result().drop()
 
 
 class Service:
@@ -159,8 +166,8 @@ class Service:
         asked = time.perf_counter()
         async with self._decoded:
             held_up = time.perf_counter() - asked
-            decoded = await asyncio.wrap_future(self._readers.read(film.path))
-            answered = await asyncio.wrap_future(self._batches.ask(decoded.inputs))
+            decoded = await self._decode(film)
+            answered = await asyncio.wrap_future(self._batches.ask(decoded.inputs, decoded.drop))
         seconds = {
             "receive": receive,
             "wait_decoder": held_up + decoded.waited,
@@ -170,6 +177,14 @@ class Service:
             "total": time.perf_counter() - began,
         }
         return Served(answered.row, {stage: round(value, 4) for stage, value in seconds.items()})
+
+    async def _decode(self, film: FilmFile) -> Decoded:
+        reading = self._readers.read(film.path)
+        try:
+            return await asyncio.wrap_future(reading)
+        except asyncio.CancelledError:
+            reading.add_done_callback(_drop)  # the process may be at it all the same
+            raise
 
     def _count(self, served: Served) -> None:
         now = time.perf_counter()

@@ -47,3 +47,32 @@ def test_frames_as_large_as_they_are_have_a_limit(film: Path, tmp_path: Path) ->
         assert answer.json()["error"] == "what the model takes of it is 11,059,200 bytes, more than 1,048,576"
         assert time.monotonic() - began < 10
         assert server.post(film).status_code == 200
+
+
+def test_small_files_of_large_films_share_what_memory_there_is(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight at a time, of 11 MB each as the model takes them: 25 MB may lie decoded, 20 MB are asked about at once."""
+    from zoo.serving.batches import Batches
+
+    path = tmp_path / "model.onnx"
+    export_model(tiny_model(), "onnx", path, params={}, films=(str(film),), preprocess=True)
+    large = write_numbered_film(tmp_path / "large.mp4", 20, size=(720, 1280))
+    assert large.stat().st_size < 200_000
+    lent: list[int] = []
+    asked: list[int] = []
+    answer = Batches._answer
+
+    def watched(self: Batches, films: list) -> list:
+        lent.append(server.service._readers.budget.taken)
+        asked.append(sum(tensor.nbytes for each in films for tensor in each.values()))
+        return answer(self, films)
+
+    with live_server(zoo.load(path), limits=Limits(workers=2, wait=0.5, clip=20 << 20, decoded=25 << 20)) as server:
+        monkeypatch.setattr(Batches, "_answer", watched)
+        with ThreadPoolExecutor(8) as clients:
+            answers = list(clients.map(server.post, [large] * 8))
+        assert [answer.status_code for answer in answers] == [200] * 8, answers[0].text
+        assert max(lent) == 2 * 11_059_200  # 4 frames of 720 x 1280 in three colours
+        assert asked == [11_059_200] * 8
+        assert server.service._readers.budget.taken == 0

@@ -449,6 +449,26 @@ def test_a_decoder_that_dies_over_a_film_is_replaced(film: Path) -> None:
         assert server.post(film).status_code == 200
 
 
+def test_a_film_that_is_not_taken_over_costs_no_other(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without memory for it, what the decoder goes on to send must not be taken for the next film."""
+    from zoo.serving import film_readers
+
+    with live_server(limits=Limits(workers=1)) as server:
+        expected = server.post(film).json()["answer"]
+        (pid,) = pids(server)
+        with monkeypatch.context() as patched:
+
+            def fails(*given: object) -> None:
+                raise MemoryError
+
+            patched.setattr(film_readers, "_tensor", fails)
+            assert server.post(film).status_code == 503
+        answer = server.post(film)
+        assert (answer.status_code, answer.json().get("answer")) == (200, expected)
+        assert pids(server) != [pid]
+        assert server.service._readers.budget.taken == 0
+
+
 def test_a_decoder_that_died_in_between_is_replaced(film: Path) -> None:
     with live_server(limits=Limits(workers=1)) as server:
         (pid,) = pids(server)
