@@ -110,10 +110,69 @@ def test_a_file_for_one_sample_takes_batches_in_parts(network, path):
     torch.testing.assert_close(loaded(clips(3)), network(clips(3)), rtol=0, atol=1e-5)
 
 
-def test_the_operator_set_can_be_chosen(network, path):
-    write(network, (clips(2),), path, opset=17, exporter="torchscript")
+def foreign(path, inputs, outputs, *nodes):
+    """A file that somebody else wrote; inputs and outputs are name -> shape, of float32."""
+    from onnx import helper
 
-    assert onnx.load(path).opset_import[0].version == 17
+    declared = [
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in values.items()]
+        for values in (inputs, outputs)
+    ]
+    graph = helper.make_graph(list(nodes), "foreign", *declared)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return load(path)
+
+
+class TestSomebodyElsesFile:
+    def test_outputs_that_are_no_batch_come_back_whole(self, path):
+        boxes = np.arange(40, dtype=np.float32).reshape(10, 4)
+        constant = onnx.helper.make_node("Constant", [], ["o"], value=onnx.numpy_helper.from_array(boxes))
+
+        loaded = foreign(path, {"x": [1, 3]}, {"o": [10, 4]}, constant)
+
+        assert np.array_equal(loaded(torch.ones(1, 3)).numpy(), boxes)
+
+    def test_a_first_axis_that_is_no_batch_is_not_filled_up(self, path):
+        loaded = foreign(
+            path, {"x": [4, 3]}, {"o": [1, 3]}, onnx.helper.make_node("ReduceSum", ["x"], ["o"], keepdims=1)
+        )
+        with pytest.raises(DataError, match=r"x is float32 \(3, 3\), model\.onnx takes float32 \(4, 3\)"):
+            loaded(torch.ones(3, 3))
+
+        with pytest.raises(DataError, match=r"x is float32 \(8, 3\)"):
+            loaded(torch.ones(8, 3))
+
+    def test_numbers_without_axes_and_empty_batches_are_answers(self, path):
+        identity = onnx.helper.make_node("Identity", ["x"], ["o"])
+        mean = onnx.helper.make_node("ReduceMean", ["x"], ["o"], keepdims=0)
+
+        assert foreign(path, {"x": []}, {"o": []}, identity)(torch.tensor(3.0)).item() == 3
+        assert foreign(path, {"x": [4, 3]}, {"o": []}, mean)(torch.ones(4, 3)).shape == ()
+        assert foreign(path, {"x": ["b", 3]}, {"o": ["b", 3]}, identity)(torch.ones(0, 3)).shape == (0, 3)
+
+
+def test_a_file_for_one_sample_wants_a_sample(network, path):
+    write(network, (clips(4),), path, dynamic_batch=False)
+
+    with pytest.raises(DataError, match="batches of at least one sample"):
+        load(path)(clips(4)[:0])
+
+
+@pytest.mark.parametrize(
+    ("exporter", "opset"), [("torchscript", 13), ("torchscript", 17), ("dynamo", 20), ("auto", 17)]
+)
+def test_the_operator_set_can_be_chosen(network, path, exporter, opset):
+    write(network, (clips(2),), path, opset=opset, exporter=exporter)
+
+    assert {each.domain: each.version for each in onnx.load(path).opset_import}[""] == opset
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript", "auto"])
+def test_an_operator_set_that_cannot_be_written_is_an_error(network, path, exporter):
+    with pytest.raises(ExportError, match="999"):
+        write(network, (clips(2),), path, opset=999, exporter=exporter)
 
 
 def test_a_pruned_model_stays_pruned(network, path):

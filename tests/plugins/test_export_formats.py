@@ -53,6 +53,16 @@ class TestTorchExport:
         assert found.dtype is torch.bfloat16
         assert torch.equal(found, network(x))
 
+    def test_a_file_for_one_sample_takes_batches_in_parts(self, network, tmp_path):
+        path = tmp_path / "model.pt2"
+        torch_program.write(network, (clips(2),), path, dynamic_batch=False)
+
+        loaded = torch_program.load(path)
+
+        torch.testing.assert_close(loaded(clips(3)), network(clips(3)), rtol=0, atol=1e-6)
+        with pytest.raises(DataError, match="at least one sample"):
+            loaded(clips(3)[:0])
+
     def test_no_clip_of_anybody_is_in_the_file(self, network, tmp_path):
         path = tmp_path / "model.pt2"
         torch_program.write(network, (clips(2),), path)
@@ -104,6 +114,34 @@ class TestOpenvino:
         with pytest.raises(DataError, match="clip_bcthw is uint8"):
             loaded(torch.zeros(1, 3, 4, 12, 12, dtype=torch.uint8))
 
+    def test_a_file_for_one_sample_takes_batches_in_parts(self, network, tmp_path):
+        from zoo_plugins.export import openvino_ir
+
+        path = tmp_path / "model.xml"
+        openvino_ir.write(network, (clips(2),), path, dynamic_batch=False)
+
+        torch.testing.assert_close(openvino_ir.load(path)(clips(3)), network(clips(3)), rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_what_the_runtime_says_reaches_the_user(self, tmp_path, threads, monkeypatch):
+        """The columns are free in the file, and only what is added to them inside is not."""
+        import numpy as np
+        import openvino
+        from openvino import opset13
+
+        from zoo_plugins.export import openvino_ir
+
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        rows = opset13.parameter([-1, -1], np.float32, name="rows")
+        total = opset13.add(rows, opset13.constant(np.ones((1, 3), np.float32)))
+        openvino.save_model(openvino.Model([total], [rows], "foreign"), tmp_path / "foreign.xml")
+        loaded = openvino_ir.load(tmp_path / "foreign.xml")
+
+        assert loaded(torch.ones(2, 3)).tolist() == [[2.0] * 3] * 2
+        with pytest.raises(DataError, match=r"foreign\.xml cannot compute tensors of \(2, 4\): .*mismatch"):
+            loaded(torch.ones(2, 4))
+        assert loaded(torch.ones(1, 3)).tolist() == [[2.0] * 3]
+
     def test_two_answers_do_not_share_memory(self, network, tmp_path):
         from zoo_plugins.export import openvino_ir
 
@@ -140,14 +178,19 @@ class TestOpenvino:
         with pytest.raises(ExportError, match=r"weights of model\.xml are missing.*\n.*two files, copy both"):
             openvino_ir.load(path)
 
-    def test_an_xml_file_of_something_else(self, tmp_path):
+    @pytest.mark.parametrize(
+        "text",
+        ["<page/>", "junk", 'node { name: "x" op: "Placeholder" }', '<net name="x" version="11"><layers/></net>'],
+    )
+    def test_an_xml_file_of_something_else(self, tmp_path, text, capfd):
         from zoo_plugins.export import openvino_ir
 
-        (tmp_path / "model.xml").write_text("<page/>")
+        (tmp_path / "model.xml").write_text(text)
         (tmp_path / "model.bin").write_bytes(b"")
 
-        with pytest.raises(ExportError, match=r"OpenVINO cannot run model\.xml"):
+        with pytest.raises(ExportError, match=r"OpenVINO cannot run model\.xml: .+"):
             openvino_ir.load(tmp_path / "model.xml")
+        assert "tensorflow" not in "".join(capfd.readouterr())  # nobody offered it to the readers of other formats
 
 
 class TestAotInductor:

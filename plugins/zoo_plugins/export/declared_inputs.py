@@ -28,8 +28,14 @@ class Declared:
         return f"{self.name} {self.type} ({', '.join('any' if side is None else str(side) for side in self.shape)})"
 
 
-def check_inputs(file: str, declared: Sequence[Declared], given: Sequence[Tensor]) -> None:
-    """Make sure that tensors are what a file takes, but for the batch.
+def check_inputs(file: str, declared: Sequence[Declared], given: Sequence[Tensor], *, any_batch: bool = True) -> None:
+    """Make sure that tensors are what a file takes.
+
+    Args:
+        file: its name, for errors.
+        declared: what it says that it takes.
+        given: what it gets.
+        any_batch: whether the first axis may be longer or shorter than the file says.
 
     Raises:
         DataError: with everything that is not.
@@ -46,16 +52,16 @@ def check_inputs(file: str, declared: Sequence[Declared], given: Sequence[Tensor
     problems = [
         Problem(f"{one.name} is {_words(tensor)}, {file} takes {str(one).removeprefix(one.name).strip()}")
         for one, tensor in zip(declared, given, strict=True)
-        if not _fits(one, tensor)
+        if not _fits(one, tensor, free=1 if any_batch else 0)
     ]
     if problems:
         raise DataError(problems)
 
 
-def _fits(declared: Declared, tensor: Tensor) -> bool:
+def _fits(declared: Declared, tensor: Tensor, free: int) -> bool:
     if _type(tensor) != declared.type or tensor.dim() != len(declared.shape):
         return False
-    pairs = zip(declared.shape[1:], tensor.shape[1:], strict=True)
+    pairs = zip(declared.shape[free:], tensor.shape[free:], strict=True)
     return all(wanted in (None, found) for wanted, found in pairs)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from torch import Tensor, nn
 
 from zoo_plugins.export.free_axes import axes_of, batch_of
+from zoo_plugins.export.in_parts import run_in_parts
 from zoo_plugins.export.kept_json import read_beside, write_beside
 from zoo_plugins.export.program import exported_program, quiet, reason
 from zoo_registry import Provided, Range
@@ -102,17 +102,12 @@ class ExecutorchProgram:
 
     def __call__(self, *inputs: Tensor) -> Any:
         """The model's outputs; a program for one sample runs once for each."""
-        size = self._batch if self._batch == 1 else len(inputs[0])
-        parts = [
-            self._run(*(tensor[start : start + size].contiguous() for tensor in inputs))
-            for start in range(0, len(inputs[0]), size)
-        ]
-        outputs = [torch.cat(values) for values in zip(*parts, strict=True)]
+        outputs = run_in_parts(self._name, self._run, inputs, 1 if self._batch == 1 else None)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _run(self, *inputs: Tensor) -> list[Tensor]:
         try:
-            return [output.clone() for output in self._method.execute(list(inputs))]
+            return [output.clone() for output in self._method.execute([tensor.contiguous() for tensor in inputs])]
         except RuntimeError as error:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
             raise DataError(f"{self._name} cannot take tensors of {shapes}: {error}") from error

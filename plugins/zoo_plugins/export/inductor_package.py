@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo_plugins.export.free_axes import axes_of, batch_of
+from zoo_plugins.export.in_parts import run_in_parts
 from zoo_plugins.export.kept_json import from_text, to_text
 from zoo_plugins.export.program import exported_program, quiet, reason
 from zoo_registry import Provided, Range
 from zoo_registry.errors import ExportError
 
-_KEY = "videozoo_json"
-"""What the description is called among a package's texts: they become a C++ map, whose keys are plain words."""
+_KEY, _BATCH_KEY = "videozoo_json", "videozoo_batch"
+"""What `kept_json` names are among a package's texts: they become a C++ map, whose keys are plain words."""
 
 
 def write(
@@ -58,8 +59,9 @@ def write(
     program = exported_program(model, example, axes, largest={"batch": largest_batch})
     text = to_text(metadata, ascii_only=True)  # it is written into C++
     settings: dict[str, Any] = {"max_autotune": max_autotune}
-    if text:
-        settings["aot_inductor.metadata"] = {_KEY: text}
+    kept = ({_KEY: text} if text else {}) | ({} if dynamic_batch else {_BATCH_KEY: "1"})
+    if kept:
+        settings["aot_inductor.metadata"] = kept
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "model.pt2"
         try:
@@ -109,7 +111,11 @@ class InductorPackage:
                 hint="a package runs where it was compiled: on such a processor, with the same release of torch",
             ) from error
         self.metadata = from_text(kept.get(_KEY))
+        self._name, self._batch = Path(path).name, 1 if kept.get(_BATCH_KEY) == "1" else None
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """What the model returns for its inputs."""
+        """What the model returns for its inputs; a package for one sample runs once for each."""
+        return run_in_parts(self._name, self._run, inputs, self._batch)
+
+    def _run(self, *inputs: Tensor) -> Any:
         return self._model(*(tensor.contiguous() for tensor in inputs))

@@ -9,6 +9,8 @@ from typing import Any
 
 KEY = "videozoo.json"
 """What the description is called wherever a format keeps texts by name."""
+BATCH_KEY = "videozoo.batch"
+"""Where a format does not say how many samples a file takes at a time: `1` under this name, nothing for any number."""
 LARGEST = 16 * 2**20
 """Characters of the longest description that is read."""
 

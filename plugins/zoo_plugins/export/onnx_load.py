@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_plugins.export.declared_inputs import Declared, check_inputs
+from zoo_plugins.export.in_parts import run_in_parts
 from zoo_plugins.export.kept_json import KEY, from_text
 from zoo_plugins.export.onnx_write import FORM_KEY
 from zoo_registry.errors import ExportError
@@ -39,7 +40,8 @@ class OnnxModel:
     Attributes:
         inputs: names of what it takes, in order.
         outputs: names of what it returns.
-        batch: the batch size the file was written for, None for any; larger batches are run in parts.
+        batch: the batch size the file was written for, None for any; other batches are run in parts where
+            we wrote the file.
         metadata: how the file describes its model; None where it does not.
         files: what it consists of; more than one where weights lie beside the graph.
     """
@@ -66,28 +68,26 @@ class OnnxModel:
         self.batch = next((value.shape[0] for value in self._declared if value.shape), None)
         kept = self._session.get_modelmeta().custom_metadata_map
         self.metadata = from_text(kept.get(KEY))
+        self._ours = FORM_KEY in kept or self.metadata is not None
         self._form = kept.get(FORM_KEY, "tensor" if len(self.outputs) == 1 else "sequence")
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """The model's output for inputs of shape (B, ...).
+        """The model's output for inputs of shape (B, ...); of somebody else's file its outputs, untouched.
 
         Raises:
             DataError: the inputs are not what the file takes.
         """
-        check_inputs(self._name, self._declared, inputs)
-        arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in inputs]
-        size = self.batch or max(1, len(arrays[0]))
-        if len(arrays[0]) % size:
-            arrays = [np.concatenate([array, array[:1].repeat(size - len(array) % size, 0)]) for array in arrays]
-        parts = [
-            self._session.run(None, dict(zip(self.inputs, (a[start : start + size] for a in arrays), strict=True)))
-            for start in range(0, len(arrays[0]), size)
-        ]
-        count = len(inputs[0])
-        tensors = [torch.from_numpy(np.concatenate(values))[:count] for values in zip(*parts, strict=True)]
+        # A file of somebody else may have a first axis that is no batch: it gets what it declares, or nothing.
+        check_inputs(self._name, self._declared, inputs, any_batch=self._ours)
+        tensors = run_in_parts(self._name, self._run, inputs, self.batch if self._ours else None)
         if self._form == "tensor":
             return tensors[0]
         return dict(zip(self.outputs, tensors, strict=True)) if self._form == "mapping" else tuple(tensors)
+
+    def _run(self, *inputs: Tensor) -> list[Tensor]:
+        arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in inputs]
+        found = self._session.run(None, dict(zip(self.inputs, arrays, strict=True)))
+        return [torch.from_numpy(np.asarray(value)) for value in found]
 
 
 def _shape(shape: Any) -> tuple[int | None, ...]:

@@ -59,7 +59,8 @@ def write(
         metadata: kept in the file's `metadata_props` as JSON.
         calibration: `(batches) -> inputs of the model`, for `int8: static`.
         free_axes: axes that may have any length, such as height and width of pictures.
-        opset: version of the operator set, None for the exporter's own; simulated quantisation needs 17 or less.
+        opset: version of the operator set, None for the exporter's own; one that it does not write is an error, and
+            simulated quantisation needs 17 or less.
         exporter: `dynamo` follows torch.export; `torchscript` records one forward pass, and is the only one that knows
             simulated quantisation; `auto` tries them in this order.
         dynamic_batch: the file takes batches of any size, else exactly one sample.
@@ -125,6 +126,7 @@ def _write_float(graph: _Graph, path: Path, exporter: str) -> None:
     for name in attempts if exporter == "auto" else [exporter]:
         try:
             attempts[name](graph, path)
+            _check_opset(path, graph.opset)
             return
         except Exception as error:  # exporters raise whatever the traced code and their own passes raise
             failures.append(f"{name}: {_failure(error, graph.model)}")
@@ -133,6 +135,19 @@ def _write_float(graph: _Graph, path: Path, exporter: str) -> None:
         hint="write the named module with operations that ONNX has, or choose a format that keeps all of torch's "
         "(export: torch_export)",
     )
+
+
+def _check_opset(path: Path, asked: int | None) -> None:
+    """An exporter that does not have an operator set may write another without a word."""
+    import onnx
+
+    written = onnx.load(path, load_external_data=False).opset_import
+    found = next((each.version for each in written if each.domain in ("", "ai.onnx")), None)
+    if asked is not None and found != asked:
+        raise ExportError(
+            f"operator set {asked} was asked for, and the file has {found}",
+            hint="leave `opset` out, or ask for another",
+        )
 
 
 def _failure(error: Exception, model: nn.Module) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 
 from zoo_plugins.export import onnx_write
 from zoo_plugins.export.declared_inputs import Declared, check_inputs
+from zoo_plugins.export.in_parts import run_in_parts
 from zoo_plugins.export.kept_json import from_text, to_text
 from zoo_registry import Provided, Range, Rounded
-from zoo_registry.errors import ExportError
+from zoo_registry.errors import DataError, ExportError
 
 _PLACE = "videozoo"
+_SOURCE = re.compile(r"^(Caught exception: )?Exception from |Check '.*' failed at ")
 _TYPES = {"f32": "float32", "f16": "float16", "f64": "float64", "u8": "uint8", "i8": "int8", "i32": "int32"}
 _TYPES |= {"i64": "int64", "boolean": "bool"}
 
@@ -75,7 +78,7 @@ def write(
         try:
             converted = openvino.convert_model(onnx)
         except Exception as error:  # openvino's errors share no base class of their own
-            raise ExportError(f"OpenVINO cannot read the model's ONNX file: {_first_line(error)}") from error
+            raise ExportError(f"OpenVINO cannot read the model's ONNX file: {_telling_line(error)}") from error
         converted.set_rt_info(form, [_PLACE, "output"])
         if text := to_text(metadata):
             converted.set_rt_info(text, [_PLACE, "json"])
@@ -130,34 +133,60 @@ class OpenVinoModel:
             "PERFORMANCE_HINT": "LATENCY",
         }
         try:
-            core = openvino.Core()
-            model = core.read_model(path)
-            self._compiled = core.compile_model(model, "CPU", settings)
+            model = _read(path)
+            compiled = openvino.Core().compile_model(model, "CPU", settings)
+            self._request = compiled.create_infer_request()
         except Exception as error:
-            raise ExportError(f"OpenVINO cannot run {path.name}: {_first_line(error)}") from error
+            raise ExportError(f"OpenVINO cannot run {path.name}: {_telling_line(error)}") from error
         self._one_at_a_time = threading.Lock()
         self._name, self.files = path.name, (path, path.with_suffix(".bin"))
-        self._declared = [Declared(_name(port), _shape(port), _type(port)) for port in self._compiled.inputs]
-        self._outputs = [_name(port) for port in self._compiled.outputs]
+        self._declared = [Declared(_name(port), _shape(port), _type(port)) for port in compiled.inputs]
+        self._outputs = [_name(port) for port in compiled.outputs]
         self.inputs = [value.name for value in self._declared]
         self.metadata = from_text(_kept(model, "json"))
-        self._form = _kept(model, "output") or ("tensor" if len(self._outputs) == 1 else "sequence")
+        form = _kept(model, "output")
+        self._ours = form is not None or self.metadata is not None
+        self._batch = next((value.shape[0] for value in self._declared if value.shape), None)
+        self._form = form or ("tensor" if len(self._outputs) == 1 else "sequence")
 
     def __call__(self, *inputs: Tensor) -> Any:
         """The model's output for inputs of shape (B, ...).
 
         Raises:
-            DataError: the inputs are not what the file takes.
+            DataError: the inputs are not what the file takes, or OpenVINO cannot compute with them.
         """
-        check_inputs(self._name, self._declared, inputs)
-        arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in inputs]
-        with self._one_at_a_time:  # a compiled model has one request, which threads would share
-            found = self._compiled(arrays)
-            # A copy: the next call writes into the same memory.
-            tensors = [torch.from_numpy(found[index].copy()) for index in range(len(self._outputs))]
+        check_inputs(self._name, self._declared, inputs, any_batch=self._ours)
+        tensors = run_in_parts(self._name, self._run, inputs, self._batch if self._ours else None)
         if self._form == "tensor":
             return tensors[0]
         return dict(zip(self._outputs, tensors, strict=True)) if self._form == "mapping" else tuple(tensors)
+
+    def _run(self, *inputs: Tensor) -> list[Tensor]:
+        arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in inputs]
+        with self._one_at_a_time:  # threads share the request
+            try:
+                # With one thread `infer` swallows errors and leaves the last answer standing (2026.4); this does not.
+                self._request.start_async(arrays, share_inputs=True)
+                self._request.wait()
+            except RuntimeError as error:
+                given = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+                raise DataError(f"{self._name} cannot compute tensors of {given}: {_telling_line(error)}") from error
+            # A copy: the next call writes into the same memory.
+            return [
+                torch.from_numpy(self._request.get_output_tensor(index).data.copy())
+                for index in range(len(self._outputs))
+            ]
+
+
+def _read(path: Path) -> Any:
+    """The graph in an .xml file. `Core.read_model` would offer a stranger's file to the readers of all formats."""
+    from openvino.frontend import FrontEndManager
+
+    reader = FrontEndManager().load_by_framework("ir")
+    model = reader.convert(reader.load(str(path)))
+    if not model.outputs:
+        raise ValueError("it holds no network")  # to the reader any XML is a network, if an empty one
+    return model
 
 
 def _kept(model: Any, key: str) -> str | None:
@@ -178,6 +207,8 @@ def _type(port: Any) -> str:
     return _TYPES.get(name, name)
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from")]
-    return (lines or [type(error).__name__])[0][:300]
+def _telling_line(error: Exception) -> str:
+    """The first line that says more than a place in OpenVINO's source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not _SOURCE.search(line)]
+    return (telling or lines or [type(error).__name__])[0][:300]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo_plugins.export.free_axes import axes_of, batch_of
-from zoo_plugins.export.kept_json import KEY, from_text, to_text
+from zoo_plugins.export.in_parts import run_in_parts
+from zoo_plugins.export.kept_json import BATCH_KEY, KEY, from_text, to_text
 from zoo_plugins.export.program import exported_program, quiet, reason
 from zoo_registry import Provided
 from zoo_registry.errors import ExportError
@@ -48,9 +49,10 @@ def write(
         model, example, axes_of(names, batch=dynamic_batch, frames=dynamic_frames, more=free_axes)
     )
     text = to_text(metadata)
+    kept = ({KEY: text} if text else {}) | ({} if dynamic_batch else {BATCH_KEY: "1"})
     program._example_inputs = None  # clips of somebody are not part of a model
     with quiet():
-        torch.export.save(program, path, extra_files={KEY: text} if text else None)
+        torch.export.save(program, path, extra_files=kept or None)
 
 
 # The entry says `runs`: torch.export.load unpickles what is in the archive with weights_only=False (tensors that cannot
@@ -77,7 +79,7 @@ class TorchProgram:
     """
 
     def __init__(self, path: Path, device: str) -> None:
-        extra = {KEY: ""}
+        extra = {KEY: "", BATCH_KEY: ""}
         try:
             with quiet():
                 program = torch.export.load(path, extra_files=extra)
@@ -87,10 +89,14 @@ class TorchProgram:
                     program = move_to_device_pass(program, device)
         except Exception as error:  # zipfile, pickle and torch raise what they like
             raise ExportError(f"torch cannot read {Path(path).name}: {reason(error)}") from error
-        kept: Any = extra[KEY]
-        self.metadata = from_text(kept.decode("utf-8", "replace") if isinstance(kept, bytes) else kept)
+        self.metadata = from_text(_text(extra[KEY]))
+        self._name, self._batch = Path(path).name, 1 if _text(extra[BATCH_KEY]) == "1" else None
         self._module, self._device = program.module(), device
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """What the model returns for its inputs."""
-        return self._module(*(tensor.to(self._device) for tensor in inputs))
+        """What the model returns for its inputs; a file for one sample runs once for each."""
+        return run_in_parts(self._name, self._module, [tensor.to(self._device) for tensor in inputs], self._batch)
+
+
+def _text(kept: Any) -> str:
+    return kept.decode("utf-8", "replace") if isinstance(kept, bytes) else str(kept)
