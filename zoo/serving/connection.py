@@ -15,10 +15,16 @@ LINGER = 2.0
 system throw away the answer."""
 
 
+UNREAD_LIMIT = 10.0
+"""Seconds within which a client has to read what it was sent."""
+
+
 class PatientConnection(H11Protocol):  # type: ignore[misc]  # uvicorn is not imported by the type checker
-    """uvicorn's connection, with a time limit on heads, closed only when its sender can have read the answer."""
+    """uvicorn's connection, with time limits on heads and on reading; closed only when the answer can have been read."""
 
     _head_limit: asyncio.TimerHandle | None = None
+    _unread_limit: asyncio.TimerHandle | None = None
+    _seconds_to_read: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """It is there; a head is expected."""
@@ -28,6 +34,7 @@ class PatientConnection(H11Protocol):  # type: ignore[misc]  # uvicorn is not im
     def connection_lost(self, exc: Exception | None) -> None:
         """It is not any more."""
         self._expect_nothing()
+        self._is_read()
         self.transport.lost()
         super().connection_lost(exc)
 
@@ -48,6 +55,23 @@ class PatientConnection(H11Protocol):  # type: ignore[misc]  # uvicorn is not im
             self._expect_head()
         super().on_response_complete()
 
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is written to, or not at all."""
+        super().pause_writing()
+        self._expect_reading(UNREAD_LIMIT if self._seconds_to_read is None else self._seconds_to_read)
+
+    def resume_writing(self) -> None:
+        """It has read on."""
+        self._is_read()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        """The server ends: it does not wait long for those who do not read."""
+        super().shutdown()
+        self._seconds_to_read = LINGER
+        if self._unread_limit is not None:
+            self._expect_reading(LINGER)
+
     def _is_sending(self) -> bool:
         """Whether the body of the last request is not over."""
         return self.cycle is not None and self.cycle.more_body and not self.cycle.disconnected
@@ -55,6 +79,15 @@ class PatientConnection(H11Protocol):  # type: ignore[misc]  # uvicorn is not im
     def _expect_head(self) -> None:
         self._expect_nothing()
         self._head_limit = self.loop.call_later(HEAD_LIMIT, self.transport.abort)
+
+    def _expect_reading(self, seconds: float) -> None:
+        self._is_read()
+        self._unread_limit = self.loop.call_later(seconds, self.transport.abort)
+
+    def _is_read(self) -> None:
+        if self._unread_limit is not None:
+            self._unread_limit.cancel()
+            self._unread_limit = None
 
     def _expect_nothing(self) -> None:
         if self._head_limit is not None:
@@ -74,6 +107,7 @@ class _LingeringTransport:
             return
         if not (self._is_sending() and self._transport.can_write_eof()):
             self._transport.close()
+            self._end = asyncio.get_running_loop().call_later(UNREAD_LIMIT, self._transport.abort)
             return
         self._transport.write_eof()
         self._transport.resume_reading()

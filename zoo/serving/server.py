@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 EXTRA = 'pip install "videozoo[serve]"'
 BACKLOG = 2048
+MOST_FILES = 4096
+"""Files and connections that a server has open at the most, also where the system would allow more."""
 
 log = logging.getLogger("zoo.serving")
 
@@ -174,11 +176,10 @@ def most_connections(limits: Limits) -> int | None:
     except ImportError:  # Windows
         return None
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4096 if most == resource.RLIM_INFINITY else min(4096, most)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(MOST_FILES, most)
     if files != resource.RLIM_INFINITY and files < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-        files = wanted
-    return max(16, (4096 if files == resource.RLIM_INFINITY else files) - limits.queue - 64)
+    return max(16, wanted - limits.queue - 64)
 
 
 def log_to(say: Callable[[str], None]) -> None:

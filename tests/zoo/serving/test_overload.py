@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from torch import nn
@@ -171,6 +173,77 @@ def test_more_connections_than_there_is_room_for_are_told_so(film: Path, monkeyp
             connection.close()
         time.sleep(0.2)
         assert server.post(film).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "connections"),
+    [
+        (20_000, 20_000, 4096 - 64 - 64),
+        (1024, 1 << 20, 4096 - 64 - 64),
+        (1024, 1024, 1024 - 64 - 64),
+        (-1, -1, 4096 - 64 - 64),
+    ],
+)
+def test_connections_are_bounded_whatever_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, connections: int
+) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has none")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    from zoo.serving.server import most_connections
+
+    assert most_connections(Limits(queue=64)) == connections
+
+
+def never_reads(server: LiveServer) -> socket.socket:
+    """A client that asks for more than fits into what the systems hold for it, and reads nothing."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    parts = urlsplit(server.url)
+    connection.connect((parts.hostname, parts.port))
+    connection.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            connection.send(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+    return connection
+
+
+def are_open(server: LiveServer, number: int, within: float) -> bool:
+    """Whether the server comes to have so many connections within so many seconds."""
+    deadline = time.monotonic() + within
+    while len(server.server.server_state.connections) != number:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_who_never_reads_is_let_go(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.serving.connection.UNREAD_LIMIT", 1.0)
+    with live_server(limits=Limits(workers=1)) as server:
+        with closing(never_reads(server)):
+            assert are_open(server, 1, within=5)
+            time.sleep(0.3)
+            assert are_open(server, 1, within=0)
+            assert are_open(server, 0, within=5)
+        with closing(raw_request.connect(server.url)) as connection:  # it reads with breaks, shorter than the limit
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            connection.sendall(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.5)
+            assert raw_request.answer(connection)[0] == 200
+        assert server.post(film).status_code == 200
+
+
+def test_who_never_reads_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    with live_server(limits=Limits(workers=1)) as server, closing(never_reads(server)):
+        assert are_open(server, 1, within=5)
+        time.sleep(0.5)
+        began = time.monotonic()
+        server.server.handle_exit(15, None)
+        assert are_open(server, 0, within=4)
+        assert ends(server, within=5)
+        assert time.monotonic() - began < 5
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
 
 
 def test_limits_that_are_none_are_all_said() -> None:
