@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from zoo.serving.film_kind import HEAD
 from zoo.serving.refusal import Refusal
 
 _PREFIX = "zoo-serve-"
+
+_TRIES = 20
+"""For a folder that no other server takes away: each of them would have to come between two lines of ours."""
 
 
 class FilmFile:
@@ -68,8 +71,7 @@ class FilmFolder:
             if (lock := _locked(orphan)) is not None:
                 shutil.rmtree(orphan, ignore_errors=True)
                 os.close(lock)
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-        self._lock = _locked(self.path)
+        self.path, self._lock = _own_folder(place)
 
     @contextmanager
     def film(self, limit: int) -> Iterator[FilmFile]:
@@ -88,6 +90,21 @@ class FilmFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _own_folder(place: Path) -> tuple[Path, int | None]:
+    """A new folder and the lock on it; no lock where the file system or the operating system has none."""
+    for _ in range(_TRIES):
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        lock = _locked(path)
+        # Before it was locked, a server that starts at the same time may have taken it for one that was left behind.
+        if lock is not None and path.is_dir():
+            return path, lock
+        if lock is not None:
+            os.close(lock)
+        with suppress(OSError):
+            path.rmdir()
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place)), None
 
 
 def _locked(folder: Path) -> int | None:

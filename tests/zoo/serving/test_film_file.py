@@ -79,3 +79,38 @@ def test_what_a_server_left_that_was_killed_the_next_one_removes(place: Path) ->
         assert other.is_dir()
         first.close()
         second.close()
+
+
+def test_a_server_that_starts_at_the_same_time_takes_no_folder_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes when our folder is there and not locked yet, or just before the lock."""
+    from zoo.serving import film_file
+
+    made, others = tempfile.mkdtemp, []
+
+    def overtaken(*given: object, **named: object) -> str:
+        folder = made(*given, **named)
+        if not others:
+            others.append(None)  # the other one's own folder is not overtaken
+            others[0] = FilmFolder()
+            assert not Path(folder).exists()
+        return folder
+
+    monkeypatch.setattr(film_file.tempfile, "mkdtemp", overtaken)
+    folder = FilmFolder()
+    with folder.film(10) as film:
+        film.write(b"abc")
+    third = FilmFolder()
+    assert folder.path.is_dir()  # it is locked
+    for each in (folder, third, *others):
+        each.close()
+
+
+def test_without_locks_there_is_a_folder_all_the_same(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, or on a network's file system."""
+    from zoo.serving import film_file
+
+    monkeypatch.setattr(film_file, "_locked", lambda folder: None)
+    folder = FilmFolder()
+    assert list(place.iterdir()) == [folder.path]
+    folder.close()
+    assert list(place.iterdir()) == []
