@@ -41,8 +41,8 @@ async def download(address: str, film: FilmFile, allowed: AllowList, limit: int)
     Raises:
         Refusal: 403 an address that is not allowed, 413 too large, 422 its server does not give it.
     """
+    target = allowed.target(address)
     for _ in range(MOST_REDIRECTS + 1):
-        target = allowed.target(address)
         try:
             async with _connected(target, await allowed.addresses(target)) as (reader, writer):
                 moved = await _Exchange(reader, writer, target).fetch(film, limit)
@@ -50,8 +50,21 @@ async def download(address: str, film: FilmFile, allowed: AllowList, limit: int)
             raise Refusal(422, f"{target.authority} cannot be read from: {_in_words(error)}") from error
         if moved is None:
             return
-        address = urljoin(address, moved)
+        address, target = _moved(address, moved, allowed)
     raise Refusal(422, f"the address was moved more than {MOST_REDIRECTS} times")
+
+
+def _moved(address: str, to: str, allowed: AllowList) -> tuple[str, Target]:
+    """Where an address was moved to; that this is no address is not the fault of who asked for the film."""
+    try:
+        address = urljoin(address, to)
+        return address, allowed.target(address)
+    except ValueError:
+        pass
+    except Refusal as refused:
+        if refused.status != HTTPStatus.BAD_REQUEST:
+            raise
+    raise Refusal(422, "the address was moved to what is no address")
 
 
 @asynccontextmanager

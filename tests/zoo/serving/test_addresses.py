@@ -221,6 +221,12 @@ def films(film: Path) -> Iterator[str]:
                 send(handler, b"", 302, Location="file:///etc/passwd")
             case "to-other-host":
                 send(handler, b"", 302, Location="http://localhost:1/")
+            case "to-half-an-address":
+                send(handler, b"", 302, Location="http://[x")
+            case "to-a-port-of-letters":
+                send(handler, b"", 302, Location="http://127.0.0.1:bad/")
+            case "to-odd-letters":
+                send(handler, b"", 302, Location="/\xe9")
             case "round":
                 send(handler, b"", 301, Location="round")
             case "large":
@@ -275,6 +281,9 @@ def test_a_film_by_its_address_is_answered_like_the_film(server: LiveServer, fil
         ("to-private", 403, "films from http://169.254.169.254 are not fetched by this server"),
         ("to-file", 403, "begin with http:// or https://"),
         ("to-other-host", 403, "films from http://localhost:1 are not fetched"),
+        ("to-half-an-address", 422, "moved to what is no address"),
+        ("to-a-port-of-letters", 422, "moved to what is no address"),
+        ("to-odd-letters", 422, "moved to what is no address"),
         ("round", 422, "moved more than 3 times"),
         ("large", 413, "larger than 1,048,576 bytes"),
         ("endless", 413, "larger than 1,048,576 bytes"),
