@@ -20,7 +20,7 @@ UNREAD_LIMIT = 10.0
 
 
 class PatientConnection(H11Protocol):  # type: ignore[misc]  # uvicorn is not imported by the type checker
-    """uvicorn's connection, with time limits on heads and on reading; closed only when the answer can have been read."""
+    """uvicorn's connection, with time limits on heads and on reading; closed when the answer can have been read."""
 
     _head_limit: asyncio.TimerHandle | None = None
     _unread_limit: asyncio.TimerHandle | None = None

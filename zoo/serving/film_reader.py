@@ -68,9 +68,14 @@ def read_films(connection: Connection, wanted: Wanted, limits: Limits) -> None:
         header, pieces = _read(reader, path, limits)
         _end_after(0)
         connection.send_bytes(json.dumps(header).encode())
-        for piece in pieces:
-            for at in range(0, len(piece), PIECE):
-                connection.send_bytes(piece[at : at + PIECE])
+        _send(connection, pieces)
+        del pieces  # else the film lies here until the next one comes
+
+
+def _send(connection: Connection, pieces: Sequence[memoryview]) -> None:
+    for piece in pieces:
+        for at in range(0, len(piece), PIECE):
+            connection.send_bytes(piece[at : at + PIECE])
 
 
 def _end_after(seconds: float) -> None:
