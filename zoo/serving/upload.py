@@ -30,6 +30,9 @@ _AROUND = 64 << 10
 _MOST_PARTS = 32
 """Parts of a form: reading the heads of many takes longer than reading a film."""
 
+_LONGEST_PREAMBLE = 4 << 10
+"""Bytes that a form may have before its first part, for people to read (RFC 2046, 5.1.1)."""
+
 _LARGEST_JSON = 16 << 10
 
 
@@ -42,7 +45,7 @@ def media_type(request: Request) -> str:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given in ("", FORM, JSON) or given.startswith(RAW):
         return given
-    raise Refusal(415, f"a film is sent as it is (video/mp4, application/octet-stream), or as {FORM}")
+    raise Refusal(415, f"no film is sent as {given}; add the header `Content-Type: video/mp4`, or send a form ({FORM})")
 
 
 def refuse_large_claim(request: Request, limit: int) -> None:
@@ -119,6 +122,7 @@ class _Form:
         self._film, self._files, self._parts = film, 0, 0
         self._in_file = self._ended = False
         self._name, self._value, self._disposition = b"", b"", b""
+        self._before: bytes | None = b""
         _, options = parse_options_header(request.headers.get("content-type", ""))
         callbacks: Any = {
             "on_part_begin": self._begin,
@@ -131,17 +135,29 @@ class _Form:
         }
         try:
             boundary = options[b"boundary"]
+            self._begins = b"\r\n--" + boundary
             self._parser = MultipartParser(boundary, callbacks, max_header_count=8, max_header_size=4096)
         except (KeyError, FormParserError):
             raise Refusal(400, "the form has no boundary") from None
 
     def write(self, piece: bytes) -> None:
+        if self._before is not None:
+            before = self._before + piece
+            at = (b"\r\n" + before).find(self._begins)  # in what has no line break before it: where that begins
+            if at < 0:
+                if len(before) > _LONGEST_PREAMBLE:
+                    raise Refusal(400, "the form cannot be read")
+                self._before = before
+                return
+            self._before, piece = None, before[at:]
         try:
             self._parser.write(piece)
         except FormParserError:
             raise Refusal(400, "the form cannot be read") from None
 
     def end(self) -> None:
+        if self._before:
+            raise Refusal(400, "the form cannot be read")
         if not self._ended:
             raise Refusal(400, "the form is cut off")
         if not self._files:

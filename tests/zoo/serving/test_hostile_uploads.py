@@ -240,7 +240,9 @@ def test_an_empty_body(server: LiveServer) -> None:
 
 @pytest.mark.parametrize("kind", ["text/html", "application/zip", "application/x-www-form-urlencoded", "text/plain"])
 def test_other_kinds_of_bodies_are_refused_unread(server: LiveServer, film: Path, kind: str) -> None:
-    assert server.post(film, headers={"content-type": kind}).status_code == 415
+    answer = server.post(film, headers={"content-type": kind})
+    assert answer.status_code == 415
+    assert f"no film is sent as {kind}; add the header `Content-Type: video/mp4`" in answer.json()["error"]
 
 
 # Forms ---------------------------------------------------------------------------------------------------------------
@@ -298,6 +300,26 @@ def test_forms_that_are_none(server: LiveServer, body: bytes, reason: str) -> No
     answer = server.post(body, headers={"content-type": "multipart/form-data; boundary=b"})
     assert answer.status_code == 400
     assert reason in answer.json()["error"]
+
+
+@pytest.mark.parametrize("preamble", [b"\r\n", b"This is a film.\r\nAnd --b is no boundary here.\r\n"])
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "byte by byte"])
+def test_a_form_may_begin_with_words_for_people(server: LiveServer, film: Path, preamble: bytes, at_once: bool) -> None:
+    """RFC 2046, 5.1.1: what comes before the first boundary is to be ignored."""
+    head = preamble + b'--b\r\nContent-Disposition: form-data; name="film"; filename="a"\r\n\r\n'
+    pieces = [head] if at_once else [head[at : at + 1] for at in range(len(head))]
+    answer = httpx.post(
+        f"{server.url}/predict",
+        content=iter([*pieces, film.read_bytes(), b"\r\n--b--\r\n"]),
+        headers={"content-type": "multipart/form-data; boundary=b"},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def test_words_for_people_have_an_end(server: LiveServer) -> None:
+    answer = server.post(b"x" * 100_000, headers={"content-type": "multipart/form-data; boundary=b"})
+    assert (answer.status_code, answer.json()["error"]) == (400, "the form cannot be read")
 
 
 def test_a_form_of_very_many_parts_is_not_read_to_its_end(server: LiveServer) -> None:
