@@ -115,3 +115,22 @@ def test_an_error_of_a_process_reaches_the_user():
 
     with pytest.raises(ZooError, match=r"absent\.mp4"):
         bench(["basic/cnn3d"], [Backend("torch")], settings=Settings(films=("absent.mp4",)))
+
+
+def test_mistakes_of_an_export_are_said_before_a_model_is_loaded(tmp_path, capsys, monkeypatch):
+    import zoo.model
+
+    def never(reference):
+        raise AssertionError("it was loaded")
+
+    monkeypatch.setattr(zoo.model, "load", never)
+    (tmp_path / "taken").touch()
+    (tmp_path / "done.onnx").touch()
+
+    for words, complaint in (
+        (("mine", "--out", str(tmp_path / "taken" / "m.onnx")), "m.onnx: Not a directory"),
+        (("mine", "--out", str(tmp_path / "m.pt2")), "files of onnx end in .onnx"),
+        ((str(tmp_path / "done.onnx"),), "done.onnx is an exported file, and is not written again"),
+    ):
+        code, _, error = said(capsys, "export", *words, "--to", "onnx", "--noise")
+        assert (code, complaint in error) == (2, True), error

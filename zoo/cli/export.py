@@ -9,7 +9,9 @@ import click
 @click.argument("model")
 @click.option("--to", "exporter", required=True, metavar="FORMAT", help="An exporter by name: onnx, openvino, ...")
 @click.option("--set", "params", multiple=True, metavar="KEY=VALUE", help="Parameters of the exporter: int8=static.")
-@click.option("--out", metavar="FILE", help="The file, or a folder for model.onnx and so on; by default this folder.")
+@click.option(
+    "--out", metavar="FILE", help="The file, or a folder (deploy/) for model.onnx and so on; by default this one."
+)
 @click.option(
     "--film", "films", multiple=True, metavar="FILM", help="Compare the file on this film, and calibrate on it."
 )
@@ -26,18 +28,26 @@ def export(
 ) -> None:
     """Write a model in a file format of deployment, and compare the file with it.
 
-    MODEL is what `zoo predict` takes. The file is read back and shown the same clips; one that says something else is
-    not kept. `zoo show onnx` lists the parameters of a format.
+    MODEL is a name with a tag, a run or a model folder; an exported file is not written again. What was written is
+    read back and shown the same clips; a file that says something else is not kept. `zoo show onnx` lists the
+    parameters of a format.
     """
     from zoo.benchmark.side import parameters_of
     from zoo.cli.columns import in_bytes
     from zoo.export import export_model
+    from zoo.export.export_model import exported_already
+    from zoo.export.file_format import file_reference
+    from zoo.export.target import target_of
     from zoo.model import load
     from zoo.runner.progress import Progress
     from zoo_registry.catalog import catalog
 
     given = parameters_of(params)
-    catalog().resolve("exporter", exporter).check_requirements()
+    listed = catalog().resolve("exporter", exporter)
+    listed.check_requirements()
+    if (file := file_reference(model)) is not None and file[0].is_file():
+        raise exported_already(file[0])
+    target_of(out, listed)  # before a model is loaded in vain
     with Progress() as progress:
         written = export_model(
             load(model), exporter, out, params=given, films=films, noise=noise, preprocess=preprocess,

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from zoo.export.description import description_of
+from zoo.export.file_model import FileModel
 from zoo.export.raw_clips import CLIP, Unprepared, prepared, whole_frames
+from zoo.export.target import target_of
 from zoo.export.write import Exported, export
 from zoo_registry.catalog import catalog
 from zoo_registry.errors import ExportError
@@ -38,7 +40,8 @@ def export_model(
     Args:
         model: from `zoo.load`.
         to: name of the exporter, such as `onnx`.
-        path: of the file; a folder or None writes `model<suffix>` there or here.
+        path: of the file; a folder (one that is there, or a path that ends in `/`) or None writes `model<suffix>` there
+            or here.
         params: of the exporter, as in a recipe.
         films: whose clips the file is compared on, and calibrated on where it is quantised.
         noise: compare on noise instead; says that numbers are right, and nothing of real clips.
@@ -49,23 +52,24 @@ def export_model(
         What was written and how it compares.
 
     Raises:
-        ExportError: no films and no noise, or a file that cannot be written or says something else.
+        ExportError: no films and no noise, a name that does not end as the format's files do, a model that is an
+            exported file itself, or a file that cannot be written or says something else.
 
     Example:
         >>> export_model(zoo.load("runs/quickstart"), "onnx", films=["film.mp4"])    # doctest: +SKIP
     """
     listed = catalog().resolve("exporter", to)
+    if isinstance(model, FileModel):
+        raise exported_already(model.path)
+    target = target_of(path, listed)
     if not films and not noise:
         raise ExportError(
             "there are no films to compare the exported file on",
-            hint="name some with --film; a run exports on its own data (export: in the recipe)",
+            hint="name some with --film, or say --noise; a run exports on its own data (export: in the recipe)",
         )
     if noise and not films and preprocess:
         raise ExportError("preprocess compares pixels of films, and there are none", hint="name some with --film")
     batches = prepared(model, films) if films else [noise_of(model, 2)]
-    target = Path(path) if path is not None else Path()
-    if target.is_dir():
-        target = target / f"model{getattr(listed.entry, 'suffix', '')}"
     return export(
         model.network,
         listed,
@@ -79,6 +83,14 @@ def export_model(
         calibration=_calibration(batches) if films else None,
         metadata=description_of(model, preprocess=preprocess),
         unprepared=_unprepared(model, films, batches) if preprocess else None,
+    )
+
+
+def exported_already(path: Path) -> ExportError:
+    """A file has no network that could be written in another format."""
+    return ExportError(
+        f"{path.name} is an exported file, and is not written again",
+        hint="name the run or the model folder that it was written from",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from zoo.compress.latency import measure_latency
 from zoo.export.comparison import Comparison, compare, difference
 from zoo.export.preparing import Preparing
 from zoo.export.raw_clips import CLIP, Unprepared
+from zoo.export.target import cannot_write, check_writable
 from zoo_registry import Rounded
 from zoo_registry.catalog import Listed
 from zoo_registry.errors import ExportError, ZooError
@@ -123,11 +125,13 @@ def export(
         What was written and how it compares.
 
     Raises:
-        ExportError: the exporter cannot write the model, its file cannot be read, or says something else.
+        ExportError: the exporter cannot write the model, its file cannot be written there or read, or says something
+            else.
         ParameterError: a parameter that the exporter does not admit.
     """
     say = progress or (lambda text: None)
     path = Path(path)
+    check_writable(path)
     model = copy.deepcopy(module).to("cpu").eval()
     on_cpu = tuple(tensor.detach().cpu() for tensor in example)
     grey_levels = ordinary_agreement = None
@@ -145,9 +149,7 @@ def export(
         "free_axes": {CLIP: (3, 4)} if unprepared is not None else _native_axes(metadata),
     }
     write = build(listed, params, provided)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as folder:
-        draft = Path(folder) / path.name
+    with _draft(path) as draft:
         say(f"export {listed.name}")
         with _named(listed):
             rounded = write(model, on_cpu, draft)
@@ -155,7 +157,19 @@ def export(
         work = _Compared(listed, model, on_cpu, predict, tolerance, rounded if isinstance(rounded, Rounded) else None)
         found = work.read_back(draft, _first_alone(batches))
         found = replace(found, grey_levels=grey_levels, ordinary_agreement=ordinary_agreement)
-        return replace(found, path=path, bytes=_move(Path(folder), path))
+        return replace(found, path=path, bytes=_move(draft.parent, path))
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """A file of the same name in a folder beside it, which goes away with whatever is left in it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with folder as name:
+        yield Path(name) / path.name
 
 
 def _preparing(model: Module, unprepared: Unprepared, inputs: Sequence[str]) -> Module:
@@ -224,7 +238,9 @@ class _Compared:
                 expected = self.predict(self.model, batch)
                 pairs.append((expected, self.predict(loaded, batch)))
                 with _nudged(self.model):
-                    unsteady = max(unsteady, difference(expected, self.predict(self.model, batch)))
+                    apart = difference(expected, self.predict(self.model, batch))
+                # A model whose nudged self gives another number of answers says nothing of how far a file may be.
+                unsteady = max(unsteady, apart if math.isfinite(apart) else 0.0)
             latency = measure_latency(loaded, self.example)
         if not pairs:
             raise ExportError("there is no data to compare the exported file on", hint="fill data.val")
@@ -244,6 +260,12 @@ class _Compared:
 
     def _check(self, comparison: Comparison, allowed: float) -> None:
         name, agreement = self.listed.name, comparison.agreement
+        if not math.isfinite(comparison.max_difference):
+            raise ExportError(
+                f"{name}: {comparison.furthest or 'an output'} of the file has another shape or name than the model's, "
+                "or values that are no numbers where the model's are; it was not kept",
+                hint="a model that returns as many rows as it finds (boxes above a score) is written without that step",
+            )
         if comparison.max_difference > allowed:
             outputs = f" (in {comparison.furthest})" if comparison.furthest else ""
             raise ExportError(
@@ -296,8 +318,11 @@ def _move(folder: Path, path: Path) -> int:
     """Give the files their final names, the one that refers to the others last; returns their size in bytes."""
     files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
     size = sum(file.stat().st_size for file in files)
-    for file in files:
-        os.replace(file, path.with_name(file.name))
+    try:
+        for file in files:
+            os.replace(file, path.with_name(file.name))
+    except OSError as error:
+        raise cannot_write(path, error) from error
     return size
 
 

@@ -208,6 +208,11 @@ def test_without_films_there_is_nothing_to_compare_on(model, tmp_path):
         export_model(model, "onnx", tmp_path)
 
 
+def test_a_file_is_not_written_again(onnx, tmp_path):
+    with pytest.raises(ExportError, match=r"model\.onnx is an exported file.*\n.*model folder"):
+        export_model(zoo.load(onnx), "torch_export", tmp_path, noise=True)
+
+
 def test_a_description_is_plain_data(model):
     assert parse(json.loads(json.dumps(description_of(model))), "x").clip == model.clip
 

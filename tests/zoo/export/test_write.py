@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -174,3 +175,48 @@ class TestOnnx:
                 model, onnx, {"opset": 3}, example=[torch.zeros(2, 6)], path=tmp_path / "model.onnx",
                 batches=batches(), predict=predict,
             )  # fmt: skip
+
+
+def test_a_file_with_as_many_rows_as_it_finds_is_held_to_the_models(exporter, path):
+    """The bias is the threshold: the last bits of the input decide how many rows there are."""
+
+    class Finds(nn.Linear):
+        def forward(self, x):
+            found = super().forward(x).flatten()
+            return found[found >= 0]
+
+    finder = Finds(6, 64).eval()
+    with torch.no_grad():
+        finder.weight.zero_()
+        finder.bias.zero_()
+        finder.weight[:, 0], finder.weight[:, 1] = -1, 1
+    data = [Batch({"x": torch.ones(4, 6)}, {}, torch.arange(4), torch.zeros(4).long())]
+    nonsense = """
+        import torch
+
+        def write(model, inputs, path):
+            path.touch()
+
+        def load(path):
+            return lambda x: torch.zeros(len(x), 7, 7)
+    """
+
+    with pytest.raises(ExportError, match=r"acme/raw: logits_bk of the file has another shape"):
+        exported(finder, exporter(nonsense), path, data, tolerance=float("inf"))
+
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "complaint"),
+    [("taken/model.raw", "Not a directory"), ("folder", "Is a directory"), ("/proc/nobody/model.raw", "cannot write")],
+)
+def test_a_place_that_cannot_be_written_is_found_before_anything_runs(model, exporter, tmp_path, place, complaint):
+    (tmp_path / "taken").touch()
+    (tmp_path / "folder").mkdir()
+    if place.startswith("/") and not Path("/proc/self").exists():
+        pytest.skip("a place where nobody can write is only known on Linux")
+    never = exporter("def write(model, inputs, path):\n    raise AssertionError('it ran')\n")
+
+    with pytest.raises(ExportError, match=rf"cannot write .*{complaint}|{complaint} "):
+        exported(model, never, tmp_path / place)
