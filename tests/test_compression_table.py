@@ -31,7 +31,7 @@ def test_every_strategy_works_on_every_family_or_refuses_it(model: str, strategy
 
 
 def test_half_of_the_channels_is_a_quarter_of_the_multiply_adds_of_inner_layers() -> None:
-    """All widths but those of the clip and of the answers are halved, so the share lies between a quarter and a half."""
+    """All widths but those of the clip and the answers are halved: the share lies between a quarter and a half."""
     pytest.importorskip("torch_pruning", reason="the extra videozoo[prune] is absent")
     cell = attempt("basic/cnn3d", "compress/prune_channels", {"ratio": 0.5, "round_to": 1}, **SMALL)
     assert cell.outcome == "works", cell.why

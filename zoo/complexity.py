@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -64,8 +65,30 @@ def complexity(module: Module, example: Sequence[Tensor]) -> Complexity:
             module(*example)
     finally:
         module.train(training)
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    return Complexity(parameters, counter.flops / 2e9, counter.activations)
+    return Complexity(parameter_counts(module)[0], counter.flops / 2e9, counter.activations)
+
+
+def parameter_counts(module: Module) -> tuple[int, int]:
+    """How many numbers a network learned, and how many of them are not zero.
+
+    A weight that is computed from others, such as one that is looked up in a table of shared values, counts as what it
+    is: sharing makes files smaller, not networks.
+
+    Example:
+        >>> parameter_counts(torch.nn.Linear(3, 2))[0]
+        8
+    """
+    weights: dict[int, Tensor] = {}
+    made_of: set[int] = set()
+    for part in module.modules():
+        if is_parametrized(part):
+            for name, chain in part.parametrizations.items():  # type: ignore[union-attr, operator]
+                made_of |= {id(original) for original in chain.parameters()}
+                with torch.no_grad():
+                    weights[id(chain)] = getattr(part, name)
+    weights |= {id(each): each for each in module.parameters() if id(each) not in made_of}
+    numbers = sum(weight.numel() for weight in weights.values())
+    return numbers, sum(0 if weight.is_meta else int(weight.count_nonzero()) for weight in weights.values())
 
 
 def without_memory(listed: Listed, num_classes: int = 400) -> tuple[Module, tuple[Tensor, ...]]:

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo_plugins.compress import half_precision, prune
+from zoo_plugins.compress import half_precision, prune, quantize
 from zoo_plugins.compress.folding import find_pairs, fold
+from zoo_plugins.video.convolution import convolution
 from zoo_registry.errors import ArtefactError, ParameterError
 
 
@@ -276,3 +277,25 @@ def test_a_record_that_does_not_fit_is_refused(restore, record, complaint):
         network = architecture()
     with pytest.raises(ArtefactError, match=complaint):
         restore(network, record)
+
+
+class TestLayersThatSayWhatTheyComputeLike:
+    """The video networks' own convolution takes other kernels on a processor; it is a convolution all the same."""
+
+    def network(self):
+        layers = [convolution(3, 8, (3, 3, 3)), nn.BatchNorm3d(8), nn.ReLU(), convolution(8, 8, (1, 3, 3), groups=8)]
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(8, 5))
+
+    def test_are_folded(self):
+        torch.manual_seed(0)
+        network = self.network()
+        network.train()(clips(1))
+        expected = network.eval()(clips(9))
+        assert find_pairs(network, (clips(9),)) == [("0", "1")]
+        torch.testing.assert_close(fold(network, [("0", "1")])(clips(9)), expected, rtol=1e-4, atol=1e-5)
+
+    def test_are_quantised(self, context):
+        pytest.importorskip("pytorch_quantization", reason="the extra videozoo[quantization] is absent")
+        torch.manual_seed(0)
+        _, record = quantize.quantize_int8(self.network().eval(), context)
+        assert list(record["layers"]) == ["0", "3", "6"]

@@ -439,3 +439,12 @@ def test_the_cosine_of_the_same_answers_is_one(model, context):
     assert cosine(zip(outputs, outputs, strict=True)) == 1.0
     turned = [{"logits_bk": -each["logits_bk"]} for each in outputs]
     assert cosine(zip(outputs, turned, strict=True)) == -1.0
+
+
+def test_shared_weights_count_as_what_they_are(model, context, reload):
+    """Sharing makes the file smaller, and neither the network nor what it needs in memory."""
+    before, after = last(model, [(strategy("cluster_weights"), {"clusters": 16})], context, reload=reload).measurements
+    assert after.parameters == before.parameters == 9844
+    assert after.nonzero > 0.9 * before.nonzero
+    assert after.bytes < 0.3 * before.bytes
+    assert after.peak_bytes >= before.peak_bytes

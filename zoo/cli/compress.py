@@ -32,7 +32,7 @@ _COSTS = ("latency", "bytes", "gmacs", "parameters", "memory")
     "--max-drop",
     type=click.FloatRange(min=0),
     metavar="X",
-    help="How much worse than the original's the task's monitored metric may be; a strategy that costs more ends it.",
+    help="How much worse than the original's the task's monitored metric may be after the last strategy.",
 )
 @overrides
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result; by default a new one below runs/.")
@@ -62,7 +62,8 @@ def compress(
 ) -> None:
     """Make a model smaller or faster, measured before and after every strategy.
 
-    Of a RUN its trained model is compressed, into a run of its own; a RECIPE is trained first. With --search many ways
+    Of a RUN its trained model is compressed, into a run of its own; --set 'export=[onnx]' writes files of it too. A
+    RECIPE is trained first. With --search many ways
     are tried, and those that no other beats in quality and cost are left as recipes.
     """
     from zoo.compress.strategy_words import parse_strategy
@@ -77,7 +78,9 @@ def compress(
         raise click.UsageError("ranges, choices and ? are for --search grid or --search tpe")
     from zoo.runner.stages import run
 
-    slots: list[dict[str, Any]] = [each.slot() | ({} if max_drop is None else {"max_drop": max_drop}) for each in words]
+    slots: list[dict[str, Any]] = [each.slot() for each in words]
+    if max_drop is not None:
+        slots[-1]["max_drop"] = max_drop
     result = run(target, [*_from_run(target), *overrides, f"compress={json.dumps(slots)}"], out=out)
     print_summary(result.summary)
     for table in result.tables:
@@ -127,8 +130,8 @@ def _is_run(target: str) -> bool:
 
 
 def _from_run(target: str) -> list[str]:
-    """What starts a run's recipe from its trained model, and trains no more; nothing for a recipe."""
+    """What starts a run's recipe from its trained model, and does nothing else of it; nothing for a recipe."""
     if not _is_run(target):
         return []
     path = Path(target.removeprefix("file:")).resolve()
-    return [f"model.weights=file:{path}", "run.epochs=0", "publish=null"]
+    return [f"model.weights=file:{path}", "run.epochs=0", "export=[]", "publish=null"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch.nn import Module
 
+from zoo.complexity import parameter_counts
 from zoo.compress.context import Context
 from zoo.compress.latency import measure_latency, measure_speedup, measure_throughput
 from zoo.compress.peak_memory import peak_memory
@@ -93,7 +94,7 @@ def measure(
         context: data and metrics.
         beside: the original; None for itself.
     """
-    parameters = list(module.parameters())
+    parameters, nonzero = parameter_counts(module)
     with context.autocast():
         latency = measure_latency(module, context.example)
         throughput, joules = _throughput(module, context)
@@ -105,8 +106,8 @@ def measure(
         stage=stage,
         metrics=metrics,
         bytes=size,
-        parameters=sum(parameter.numel() for parameter in parameters),
-        nonzero=sum(int(parameter.count_nonzero()) for parameter in parameters),
+        parameters=parameters,
+        nonzero=nonzero,
         latency_ms=latency.p50_ms,
         latency_p95_ms=latency.p95_ms,
         agreement=compare(zip(reference, outputs, strict=True)).agreement if reference else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ def peak_memory(module: Module, example: Sequence[Tensor]) -> int:
         >>> peak_memory(layer, (torch.zeros(1, 100),)) == 4 * (5000 + 100 + 50)
         True
     """
+    module = copy.deepcopy(module)  # without what earlier passes have left in it
     inputs = [tensor[:1].clone(memory_format=torch.contiguous_format) for tensor in example]
     with torch.inference_mode():
         if any(tensor.is_cuda for tensor in inputs):

@@ -9,13 +9,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from zoo.recipe.brackets import split_outside
 from zoo.recipe.yaml_reader import read_yaml
 from zoo_registry.errors import Location, ParameterError, Problem
 
 GRID_STEPS = 3
 """Values that a grid tries of a range."""
 _OPTIONAL, _RANGE, _OR = "?", "..", "|"
-_OPENING, _CLOSING = "[{(", "]})"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def parse_strategy(text: str) -> StrategyWords:
     params, problems = {}, []
     if not name:
         problems.append(f"{text!r} names no strategy")
-    for part in _parts(rest, ","):
+    for part in split_outside(rest, ","):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             problems.append(f"{part.strip()!r} gives no parameter a value")
@@ -134,7 +134,7 @@ def _single(words: StrategyWords, steps: int) -> Iterator[StrategyWords | None]:
 
 
 def _value(text: str, whole: str) -> Any:
-    choices = _parts(text, _OR)
+    choices = split_outside(text, _OR)
     if len(choices) > 1:
         return Choices(tuple(_plain(choice.strip(), whole) for choice in choices))
     low, between, high = text.partition(_RANGE)
@@ -149,15 +149,3 @@ def _value(text: str, whole: str) -> Any:
 
 def _plain(text: str, whole: str) -> Any:
     return read_yaml(text, f"--with {whole}", Path.cwd(), Location(f"--with {whole}")).plain()
-
-
-def _parts(text: str, separator: str) -> list[str]:
-    """The text between separators that no bracket encloses; none of an empty text."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in _OPENING) - (letter in _CLOSING)
-        if letter == separator and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts if text.strip() else []

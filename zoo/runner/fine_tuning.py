@@ -19,7 +19,7 @@ from zoo.recipe.schema import CheckpointSlot, OptimSlot, RecipeSchema, ScheduleS
 from zoo.runner.folder import RunFolder
 from zoo.runner.loop import fit
 from zoo.runner.pipeline import Pipeline, build_losses, load_weights_of_part
-from zoo.runner.precision import autocast
+from zoo.runner.precision import autocast, backward_kernels
 from zoo.runner.signals import Terminated
 from zoo_registry.catalog import catalog
 from zoo_registry.errors import Interrupted, RunError
@@ -50,11 +50,13 @@ class FineTuning:
     def losses(self, model: Module, batches: int) -> Iterator[Tensor]:
         """The task's loss of a model on training batches, a scalar each; augmented as in evaluation, which is not."""
         objective, _ = self._objective(model)
-        with closing(self._loader(shuffled=True)) as loader:
+        precision = self.pipeline.recipe.run.precision
+        with closing(self._loader(shuffled=True)) as loader, backward_kernels(self.device, precision):
             for batch in islice(loader.epoch(0), batches):
                 prepared = self.pipeline.preprocess(batch.to(self.device))
-                with autocast(self.device, self.pipeline.recipe.run.precision):
-                    yield objective.loss(prepared, {})["total"]
+                with autocast(self.device, precision):
+                    total = objective.loss(prepared, {})["total"]
+                yield total
 
     def train(
         self,
@@ -66,7 +68,16 @@ class FineTuning:
         loss: Loss | None = None,
         after_step: Callable[[], None] | None = None,
     ) -> None:
-        """As `zoo_registry.protocols.CompressionContext.train`."""
+        """As `zoo_registry.protocols.CompressionContext.train`.
+
+        Raises:
+            RunError: weights of 16 bits, in which the steps of an optimiser vanish or overflow.
+        """
+        if any(parameter.dtype in (torch.bfloat16, torch.float16) for parameter in model.parameters()):
+            raise RunError(
+                "weights of 16 bits cannot be trained: the optimiser's steps are rounded away",
+                hint="train before the model is cast; run.precision: bf16 computes in 16 bits and keeps its weights",
+            )
         objective, task = self._objective(model)
         tuned = _Tuned(task, objective, loss, after_step)
         val = self.pipeline.loader("val") if "val" in self.pipeline.splits else None

@@ -83,7 +83,10 @@ class ExitingNetwork(nn.Module):
 
     Attributes:
         seen, exited: rows answered in eval mode since somebody set them to zero.
+        refuses_training: why `fine_tune` leaves it alone.
     """
+
+    refuses_training = "its exit would go on answering for the network as it was; put early_exit last"
 
     def __init__(self, network: nn.Module, end: str, head: ExitHead, threshold: float) -> None:
         super().__init__()

@@ -54,11 +54,14 @@ def fine_tune(
         The model and the record: nothing of the structure has changed.
 
     Raises:
-        ParameterError: neither the task nor the teacher counts.
-        RunError: the recipe has no training data or loss.
+        ParameterError: neither the task nor the teacher counts, or a part of the model that cannot be trained.
+        RunError: the recipe has no training data or loss, or the model is of 16 bits.
     """
     if not (task or teacher):
         raise ParameterError("fine_tune has nothing to learn from", hint="give task or teacher a weight above 0")
+    for part in model.modules():
+        if reason := getattr(part, "refuses_training", ""):
+            raise ParameterError(f"fine_tune cannot train a {type(part).__name__}: {reason}")
     zeros = _zeros(model) if keep_zeros else []
     said = _Said(model)
     original = context.original.to(context.device).eval()
@@ -137,8 +140,15 @@ class _Said:
 
 
 def _zeros(model: nn.Module) -> list[tuple[nn.Parameter, Tensor]]:
-    """Weights with zeros, and where these are; biases and norms start at zero and shall learn."""
-    weights = (parameter for parameter in model.parameters() if parameter.dim() > 1 and parameter.is_floating_point())
+    """Weights with zeros, and where these are; biases and norms start at zero and shall learn.
+
+    Values that clustered weights share have one dimension, and a zero among them is of pruning too.
+    """
+    weights = (
+        parameter
+        for name, parameter in model.named_parameters()
+        if (parameter.dim() > 1 or "parametrizations." in name) and parameter.is_floating_point()
+    )
     marked = ((weight, weight.detach() == 0) for weight in weights)
     return [(weight, zero) for weight, zero in marked if zero.any()]
 

@@ -85,10 +85,17 @@ def replace(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
 
 
 def computes_like(module: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Whether a module is of one of these types and no subclass of it changed what is computed."""
+    """Whether a module computes what one of these types does.
+
+    That is so where no subclass changed what is computed, or where it says `computes_like = nn.Conv3d`: the same
+    numbers, up to rounding, by other kernels.
+    """
     return any(
         isinstance(module, kind)
-        and all(getattr(type(module), name, None) is getattr(kind, name, None) for name in _STEPS)
+        and (
+            getattr(type(module), "computes_like", None) is kind
+            or all(getattr(type(module), name, None) is getattr(kind, name, None) for name in _STEPS)
+        )
         for kind in kinds
     )
 

@@ -24,7 +24,7 @@ class Int8WeightLinear(nn.Module):
         scale: (K,) what a step of each row is worth.
         bias: (K,) or None.
         mode: `int8_dynamic` rounds each token to int8 too, by its own largest value, and multiplies in int8;
-            `int8_weight` multiplies in the input's precision.
+            `int8_weight` multiplies in the input's precision. Gradients are the weights' in both.
     """
 
     def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None, mode: Mode) -> None:
@@ -42,7 +42,17 @@ class Int8WeightLinear(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         """(..., C) to (..., K)."""
         if self.mode == "int8_weight":
-            return F.linear(input, self.weight.to(input.dtype) * self.scale[:, None].to(input.dtype), self.bias)
+            return self._by_weight(input)
+        answer = self._rounded(input)
+        if torch.is_grad_enabled() and input.requires_grad and not torch.compiler.is_exporting():
+            plain = self._by_weight(input)  # rounding passes no gradient, so that of the weights is taken
+            answer = plain + (answer - plain).detach()
+        return answer
+
+    def _by_weight(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight.to(input.dtype) * self.scale[:, None].to(input.dtype), self.bias)
+
+    def _rounded(self, input: Tensor) -> Tensor:
         rows = input.flatten(0, -2)
         step = rows.abs().amax(dim=1, keepdim=True).float().clamp(min=torch.finfo(torch.float32).tiny) / 127
         rounded = (rows / step).round().clamp(-128, 127)

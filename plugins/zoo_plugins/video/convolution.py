@@ -15,6 +15,9 @@ __all__ = ["Size3", "convolution", "on_cpu_in", "temporal_then_spatial"]
 class ClipConv3d(nn.Conv3d):
     """`torch.nn.Conv3d` that on CPUs takes the fastest kernels; elsewhere, and in exported graphs, it is just that."""
 
+    computes_like = nn.Conv3d
+    """What may stand for it, for those who put other layers in the place of convolutions."""
+
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, T, H, W) to (B, D, T', H', W')."""
         if not _on_cpu(input):

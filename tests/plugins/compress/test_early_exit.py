@@ -13,6 +13,7 @@ from tests.plugins.compress.staged_network import StagedCnn, staged_cnn
 from zoo.testing.compression import RandomContext
 from zoo_plugins.compress.early_exit import early_exit, restore
 from zoo_plugins.compress.exiting_network import ExitHead, ExitingNetwork
+from zoo_plugins.compress.fine_tune import fine_tune
 from zoo_registry.errors import ArtefactError, ExportError, ParameterError
 
 
@@ -170,3 +171,9 @@ class TestStrategy:
         record = {"after": "stage1", "classes": 5, "threshold": 0.5, "measured": {}}
         with pytest.raises(ArtefactError, match=complaint):
             restore(staged_cnn(), record | changes)
+
+    def test_is_not_trained_any_further(self):
+        """The head would go on answering for a network that has changed."""
+        network = sure_of_some()
+        with pytest.raises(ParameterError, match="put early_exit last"):
+            fine_tune(network, context(network))

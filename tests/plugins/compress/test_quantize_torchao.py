@@ -187,3 +187,12 @@ def test_refuses_a_record_that_does_not_fit(record, complaint):
         network = architecture()
     with pytest.raises(ArtefactError, match=complaint):
         ao.restore(network, {"mode": "int8_dynamic", "layers": {}, "sensitivity": {}} | record)
+
+
+def test_what_lies_before_an_int8_layer_learns_by_its_weights():
+    """The gradient of W x + b to x is W, whatever x is rounded to."""
+    weight, scale = torch.tensor([[100, -3], [7, 50]], dtype=torch.int8), torch.tensor([0.01, 0.02])
+    layer = Int8WeightLinear(weight, scale, None, "int8_dynamic").train()
+    inputs = torch.tensor([[2.54, 0.311]], requires_grad=True)
+    layer(inputs)[0, 1].backward()
+    torch.testing.assert_close(inputs.grad, torch.tensor([[0.14, 1.0]]))

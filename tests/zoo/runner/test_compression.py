@@ -61,6 +61,21 @@ def test_training_after_pruning_mends_the_loss_and_keeps_the_zeros(tmp_path: Pat
     assert moved
 
 
+def test_zeros_stay_where_weights_are_clustered(tmp_path: Path) -> None:
+    cluster = {"name": "cluster_weights", "params": {"clusters": 16}}
+    run(tmp_path / "run", compress=[PRUNE, cluster, tune(epochs=1)])
+    network = zoo.load(tmp_path / "run").network
+    layers = [layer.weight for layer in network.modules() if isinstance(layer, torch.nn.Conv3d | torch.nn.Linear)]
+    zeros = sum(int((weight == 0).sum()) for weight in layers)
+    assert zeros >= 0.79 * sum(weight.numel() for weight in layers)
+
+
+@pytest.mark.parametrize("cast", ["cast_bf16", "cast_fp16"])
+def test_weights_of_16_bits_are_not_trained(tmp_path: Path, cast: str) -> None:
+    with pytest.raises(RunError, match="weights of 16 bits cannot be trained"):
+        run(tmp_path / "run", compress=[cast, tune()])
+
+
 def test_zeros_may_learn_again(tmp_path: Path) -> None:
     run(tmp_path / "run", compress=[PRUNE, tune(keep_zeros=False)])
     layers = [value for value in weights(tmp_path / "run").values() if value.dim() > 1]
