@@ -151,15 +151,6 @@ def state_of(pid: int) -> str:
         return "Z"
 
 
-def test_ctrl_c_ends_it_too(folder: Path) -> None:
-    with serving("./model", "--workers", "1", cwd=folder) as running:
-        started = descendants(running.process.pid)
-        assert running.end(signal.SIGINT) == 0
-        assert "SIGINT: 0 requests are answered first" in running.said
-        assert "Traceback" not in running.said
-    assert are_gone(started)
-
-
 def test_a_server_that_was_killed_leaves_no_process_behind(folder: Path) -> None:
     with serving("./model", "--workers", "1", cwd=folder) as running:
         started = descendants(running.process.pid)
@@ -167,7 +158,7 @@ def test_a_server_that_was_killed_leaves_no_process_behind(folder: Path) -> None
     assert are_gone(started)
 
 
-def test_its_options_are_its_limits(folder: Path) -> None:
+def test_its_options_are_its_limits_and_ctrl_c_ends_it_too(folder: Path) -> None:
     words = ["--max-size", "1k", "--max-duration", "1500ms", "--queue", "3", "--views", "2", "--title", "<Which?>"]
     with serving("./model", *words, "--workers", "1", cwd=folder) as running:
         said = httpx.get(f"{running.url}/model").json()
@@ -177,6 +168,11 @@ def test_its_options_are_its_limits(folder: Path) -> None:
         assert httpx.get(f"{running.url}/ready").json()["capacity"] == 3
         assert "<h1>&lt;Which?&gt;</h1>" in httpx.get(running.url).text
         assert post(running, folder / "film.mp4").status_code == 413
+        started = descendants(running.process.pid)
+        assert running.end(signal.SIGINT) == 0
+        assert "SIGINT: 0 requests are answered first" in running.said
+        assert "Traceback" not in running.said
+    assert are_gone(started)
 
 
 @pytest.mark.parametrize(

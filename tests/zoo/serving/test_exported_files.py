@@ -19,11 +19,20 @@ pytest.importorskip("onnxruntime", reason="needs the extra `export`")
 pytest.importorskip("onnxscript", reason="needs the extra `export`")
 
 
+@pytest.fixture(scope="module")
+def exported(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Files that prepare pixels themselves, or do not."""
+    folder = tmp_path_factory.mktemp("exported")
+    files = {}
+    for preprocess in (False, True):
+        files[preprocess] = folder / f"{preprocess}.onnx"
+        export_model(tiny_model(), "onnx", files[preprocess], params={}, films=(str(film),), preprocess=preprocess)
+    return files
+
+
 @pytest.mark.parametrize("preprocess", [False, True], ids=["prepared clips", "prepares pixels itself"])
-def test_an_onnx_file_is_served(film: Path, tmp_path: Path, preprocess: bool) -> None:
-    path = tmp_path / "model.onnx"
-    export_model(tiny_model(), "onnx", path, params={}, films=(str(film),), preprocess=preprocess)
-    model = zoo.load(path)
+def test_an_onnx_file_is_served(film: Path, tmp_path: Path, exported: dict[bool, Path], preprocess: bool) -> None:
+    model = zoo.load(exported[preprocess])
     large = write_numbered_film(tmp_path / "large.mp4", 20, size=(96, 128), level=lambda _: 220)
     with live_server(model, limits=Limits(workers=2, batch=4, wait=0.5), views=2) as server:
         expected = {name: ranking(model.predict(name, views=2)[0]) for name in (film, large)}
@@ -36,11 +45,9 @@ def test_an_onnx_file_is_served(film: Path, tmp_path: Path, preprocess: bool) ->
         assert server.get("/model").json()["uri"] == ""  # where it lies is nobody's business
 
 
-def test_frames_as_large_as_they_are_have_a_limit(film: Path, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    export_model(tiny_model(), "onnx", path, params={}, films=(str(film),), preprocess=True)
+def test_frames_as_large_as_they_are_have_a_limit(film: Path, tmp_path: Path, exported: dict[bool, Path]) -> None:
     large = write_numbered_film(tmp_path / "large.mp4", 20, size=(720, 1280))
-    with live_server(zoo.load(path), limits=Limits(workers=1, clip=1 << 20)) as server:
+    with live_server(zoo.load(exported[True]), limits=Limits(workers=1, clip=1 << 20)) as server:
         began = time.monotonic()
         answer = server.post(large)
         assert answer.status_code == 413
@@ -50,13 +57,11 @@ def test_frames_as_large_as_they_are_have_a_limit(film: Path, tmp_path: Path) ->
 
 
 def test_small_files_of_large_films_share_what_memory_there_is(
-    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: dict[bool, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight at a time, of 11 MB each as the model takes them: 25 MB may lie decoded, 20 MB are asked about at once."""
     from zoo.serving.batches import Batches
 
-    path = tmp_path / "model.onnx"
-    export_model(tiny_model(), "onnx", path, params={}, films=(str(film),), preprocess=True)
     large = write_numbered_film(tmp_path / "large.mp4", 20, size=(720, 1280))
     assert large.stat().st_size < 200_000
     lent: list[int] = []
@@ -68,7 +73,9 @@ def test_small_files_of_large_films_share_what_memory_there_is(
         asked.append(sum(tensor.nbytes for each in films for tensor in each.values()))
         return answer(self, films)
 
-    with live_server(zoo.load(path), limits=Limits(workers=2, wait=0.5, clip=20 << 20, decoded=25 << 20)) as server:
+    with live_server(
+        zoo.load(exported[True]), limits=Limits(workers=2, wait=0.5, clip=20 << 20, decoded=25 << 20)
+    ) as server:
         monkeypatch.setattr(Batches, "_answer", watched)
         with ThreadPoolExecutor(8) as clients:
             answers = list(clients.map(server.post, [large] * 8))
