@@ -61,6 +61,11 @@ def test_rows_are_comparable(film, tmp_path, capsys):
         (("--backend", "onx"), r"no backend 'onx'\n  there are torch, compile, "),
         (("--backend", "torch:a=1"), "torch takes no parameters"),
         (("--backend", "onnx:int8=statik"), "int8"),
+        (("--backend", "onnx:int8=static:keep=[head,stem],onx"), "no backend 'onx'"),
+        (("--backend", ""), "--backend: it names nothing"),
+        (("--precision", " , "), "--precision: it names nothing"),
+        (("--seconds", "nan"), "--seconds: nan is no number"),
+        (("--seconds", "inf"), "--seconds: inf is no number"),
         (("--precision", "int4"), "--backend onnx:int8=static"),
         (("--backend", "onnx", "--precision", "bf16"), "none of these backends computes in bf16"),
     ],
@@ -109,6 +114,35 @@ def test_an_export_says_how_it_compares(film, tmp_path, capsys, monkeypatch):
     assert "on 1 clips, the same first answer for 100.0%" in out
 
 
+def test_a_file_is_never_compared_with_another_model(film, tmp_path, capsys):
+    import zoo
+    from zoo.export import export_model
+
+    for number in (0, 1):
+        model = zoo.load("basic/cnn3d", pretrained=False, num_classes=2)
+        export_model(model, "onnx", tmp_path / f"{number}.onnx", films=[film])
+    files = [str(tmp_path / "0.onnx"), str(tmp_path / "1.onnx")]
+
+    code, out, error = said(capsys, "bench", *files, "--film", film, "--seconds", "0.1", "--json")
+
+    assert code == 0, error
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [(row["backend"], row["difference"], row["agreement"]) for row in rows] == [("file", None, None)] * 2
+    assert rows[0]["ratio"] == 1
+
+
+def test_films_that_cannot_be_decoded_are_not_told_of_recipes(film, tmp_path, capsys):
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(Path(film).read_bytes()[:200])
+
+    code, _, error = said(capsys, "bench", "basic/cnn3d", "--film", str(bad))
+
+    assert code == 2
+    assert "bad.mp4" in error
+    assert "--film" in error
+    assert "on_bad" not in error
+
+
 def test_an_error_of_a_process_reaches_the_user():
     from zoo.benchmark import Backend, bench
     from zoo.benchmark.side_by_side import Settings
@@ -134,3 +168,11 @@ def test_mistakes_of_an_export_are_said_before_a_model_is_loaded(tmp_path, capsy
     ):
         code, _, error = said(capsys, "export", *words, "--to", "onnx", "--noise")
         assert (code, complaint in error) == (2, True), error
+
+
+def test_a_backend_keeps_its_brackets_together():
+    from zoo.benchmark import backend_of
+
+    backend = backend_of("onnx:int8=static:keep=[head,stem]:max_difference=0.5")
+
+    assert backend.params == {"int8": "static", "keep": ["head", "stem"], "max_difference": 0.5}

@@ -395,7 +395,11 @@ def _load_from(uri: str, device: str | torch.device, *, features_only: bool, all
 
 def _neither_name_nor_folder(text: str, error: NameProblem) -> ZooError:
     """What to say of a reference that is no name of a model, and no folder of one."""
+    from zoo.export.file_format import format_of
+
     folder = Path(text)
+    if not folder.exists() and (listed := format_of(text)) is not None:
+        return ArtefactError(f"there is no file {text}", hint=f"a run with `export` writes it ({listed.name})")
     if (folder / "recipe.resolved.yaml").is_file():
         return ArtefactError(f"the run {text} left no model", hint=f"zoo run --resume {text} goes on with it")
     if folder.is_dir():

@@ -21,8 +21,8 @@ class Row:
         clips_per_s: by the median.
         peak_bytes: of memory since the model was loaded; None where nobody can tell.
         file_bytes: of the exported file or the weights; None for a model by name.
-        agreement: part of the clips with the first answer of the model in torch and float32; None without classes, and
-            on noise.
+        agreement: part of the clips with the first answer of the same model in torch and float32; None without classes,
+            on noise, and of a file that was given as it is.
         difference: from those answers, see `zoo.export.comparison.Comparison`; None where they cannot be compared.
         ratio: clips a second in parts of the first row's.
         calls: how many were timed.
@@ -59,7 +59,8 @@ def table(rows: Sequence[Row], *, device: str, threads: int, films: int) -> Tabl
         for row in rows
     ]  # fmt: skip
     note = (
-        f"On {on}, {shown}. All took turns; times are medians. Difference and agreement are those from the model in "
-        "torch and float32; memory is what came on top when the model was loaded and run."
+        f"On {on}, {shown}. All took turns; times are medians. Difference and agreement are those from the same model "
+        "in torch and float32, which files that were given as they are do not have; memory is what came on top when "
+        "the model was loaded and run."
     )
     return Table("Benchmark", COLUMNS, cells, note=note)

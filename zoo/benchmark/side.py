@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.recipe.brackets import split_outside
 from zoo_registry.catalog import catalog
 from zoo_registry.errors import NameProblem, ParameterError
 
@@ -45,7 +46,7 @@ def backend_of(text: str) -> Backend:
         >>> str(backend_of("onnx:int8=static"))
         'onnx int8=static'
     """
-    name, *pairs = text.strip().split(":")
+    name, *pairs = split_outside(text.strip(), ":") or [""]
     params = parameters_of(pairs)
     backend = Backend(name, params)
     if not backend.exports:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -82,8 +83,8 @@ def bench(
         >>> rows = bench(["x3d_s"], [Backend("torch"), Backend("onnx")])    # doctest: +SKIP
     """
     say = progress or (lambda text: None)
-    if settings.seconds <= 0 or settings.batch < 1 or settings.threads < 1:
-        raise ParameterError("seconds, batch and threads of a benchmark are above 0")
+    if not 0 < settings.seconds < math.inf or settings.batch < 1 or settings.threads < 1:
+        raise ParameterError("seconds, batch and threads of a benchmark are numbers above 0")
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         prepared = [_sides_of(model, backends, precisions, settings, Path(folder), say) for model in models]
         sides = [(side, known) for group, known in prepared for side in group]
@@ -98,7 +99,7 @@ def _sides_of(
     model: str, backends: Sequence[Backend], precisions: Sequence[str], settings: Settings, folder: Path,
     say: Callable[[str], None],
 ) -> tuple[list[Side], list[Outputs] | None]:  # fmt: skip
-    """The sides of a model, its files written, and what it says in torch and float32."""
+    """The sides of a model, its files written, and what it says in torch and float32: None of a file."""
     side = Side(
         shown=_shown(model), reference=model, backend=None, precision="fp32", pretrained=True, num_classes=None,
         device=settings.device, threads=settings.threads, batch=settings.batch, films=settings.films,
@@ -177,10 +178,9 @@ def _measured(
         for (side, _), connection in zip(sides, connections, strict=True):
             connection.send(0)
             peaks.append(_answer(connection, side))
-    first = next((known for _, known in sides if known is not None), loaded[0].outputs)
     rows: list[Row] = []
     for (side, known), ready, taken, peak in zip(sides, loaded, times, peaks, strict=True):
-        rows.append(_row(side, known or first, ready, taken, peak, rows[0].clips_per_s if rows else None))
+        rows.append(_row(side, known, ready, taken, peak, rows[0].clips_per_s if rows else None))
     return rows
 
 
@@ -242,12 +242,12 @@ def _answer(connection: Connection, side: Side) -> Any:
 
 
 def _row(
-    side: Side, known: list[Outputs], ready: Loaded, times: list[float], peak: int | None, first: float | None
+    side: Side, known: list[Outputs] | None, ready: Loaded, times: list[float], peak: int | None, first: float | None
 ) -> Row:
     p50, p95 = torch.tensor(times, dtype=torch.float64).quantile(torch.tensor([0.5, 0.95], dtype=torch.float64))
     per_second = 1000 * side.batch / float(p50)
     comparison = None
-    if ready.outputs and len(known) == len(ready.outputs):
+    if known and ready.outputs and len(known) == len(ready.outputs):
         comparison = compare(zip(known, ready.outputs, strict=True))
     comparable = comparison is not None and comparison.max_difference != float("inf")
     return Row(

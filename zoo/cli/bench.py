@@ -46,9 +46,11 @@ def bench(
 ) -> None:
     """Measure models side by side: speed, memory, and how far they are from torch in float32.
 
-    MODEL is what `zoo predict` takes, or an exported file, which runs as it is. Rows take turns on the same clips.
+    MODEL is what `zoo predict` takes. An exported file runs as it is, and is compared with nothing. Rows take turns on
+    the same clips.
     """
     import json
+    import math
     from dataclasses import asdict
 
     import torch
@@ -60,14 +62,19 @@ def bench(
     from zoo.runner.device import choose_device
     from zoo.runner.progress import Progress
 
-    precisions = _parts(precision)
+    precisions, named = _parts(precision), _parts(backend)
+    for option, given in (("--backend", named), ("--precision", precisions)):
+        if not given:
+            raise click.BadParameter("it names nothing", param_hint=option)
+    if not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is no number of seconds", param_hint="--seconds")
     if unknown := [each for each in precisions if each not in PRECISIONS]:
         raise click.BadParameter(
             f"{', '.join(unknown)}: it is {' or '.join(PRECISIONS)}; int8 is a parameter of an exporter "
             "(--backend onnx:int8=static)",
             param_hint="--precision",
         )
-    backends = [backend_of(each) for each in _parts(backend)]
+    backends = [backend_of(each) for each in named]
     where, count = str(choose_device(device)), threads or torch.get_num_threads()
     settings = Settings(where, count, batch, seconds, films, trust)
     with Progress(quiet=as_json) as progress:
@@ -81,7 +88,9 @@ def bench(
 
 
 def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    from zoo.recipe.brackets import split_outside
+
+    return [part.strip() for part in split_outside(text, ",") if part.strip()]
 
 
 def _print(rows: list[Row]) -> None:

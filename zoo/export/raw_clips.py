@@ -14,7 +14,7 @@ from zoo.data.clips.clip import read_views
 from zoo.data.clips.views import evaluation_view
 from zoo.data.decode.embedded import at_hand, decodable
 from zoo.data.decode.film import open_film
-from zoo_registry.errors import DataError, ExportError
+from zoo_registry.errors import DataError, ExportError, UndecodableMedia
 from zoo_registry.protocols import Batch, Sample
 
 if TYPE_CHECKING:
@@ -96,5 +96,9 @@ def prepared(model: ZooModel, films: Sequence[str]) -> list[Batch]:
         workers=0, on_bad="raise",
     )  # fmt: skip
     preprocess = Preprocess(model.clip)
-    with closing(loader), torch.no_grad():
-        return [preprocess(batch) for batch in loader.epoch(0)]
+    try:
+        with closing(loader), torch.no_grad():
+            return [preprocess(batch) for batch in loader.epoch(0)]
+    except UndecodableMedia as error:  # its hint is one for recipes
+        hint = "name films that can be decoded with --film"
+        raise UndecodableMedia(replace(problem, hint=hint) for problem in error.problems) from error

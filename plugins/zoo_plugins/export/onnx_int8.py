@@ -103,7 +103,7 @@ class _Reader:
         if calibrated.batches is None:
             raise ExportError(
                 "int8: static needs calibration data to measure activations on, and there is none",
-                hint="fill data.train, or name films; `int8: dynamic` needs no data",
+                hint="name films (--film), or in a recipe fill data.train; `int8: dynamic` needs no data",
             )
         self._inputs = calibrated.batches(calibrated.count)
         self._declared, self.seen = declared, 0

@@ -208,6 +208,13 @@ def test_without_films_there_is_nothing_to_compare_on(model, tmp_path):
         export_model(model, "onnx", tmp_path)
 
 
+def test_a_file_that_is_not_there_is_no_unknown_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ArtefactError, match=r"there is no file deploy/none\.onnx"):
+        zoo.load("deploy/none.onnx")
+
+
 def test_a_file_is_not_written_again(onnx, tmp_path):
     with pytest.raises(ExportError, match=r"model\.onnx is an exported file.*\n.*model folder"):
         export_model(zoo.load(onnx), "torch_export", tmp_path, noise=True)
