@@ -218,6 +218,16 @@ class TestAotInductor:
             torch.testing.assert_close(loaded(x), network(x), rtol=0, atol=1e-5)
         assert loaded.metadata == DESCRIPTION
 
+    @pytest.mark.slow
+    def test_a_package_for_one_sample_takes_batches_in_parts(self, network, tmp_path):
+        if not (shutil.which("g++") or shutil.which("clang++")):
+            pytest.skip("needs a C++ compiler")
+        path = tmp_path / "model.aoti.pt2"
+
+        inductor_package.write(network, (clips(2),), path, dynamic_batch=False)
+
+        torch.testing.assert_close(inductor_package.load(path)(clips(3)), network(clips(3)), rtol=0, atol=1e-5)
+
     def test_a_file_that_is_no_package(self, tmp_path):
         (tmp_path / "model.aoti.pt2").write_bytes(b"PK nonsense")
 
