@@ -81,6 +81,7 @@ def write(
         ExportError: neither exporter can write the model, it is not in float32, or there is nothing to calibrate on.
     """
     _refuse_types(model)
+    _refuse_opset(opset)
     names = list(inputs or (f"input_{index}" for index in range(len(example_inputs))))
     example = batch_of(2 if dynamic_batch else 1, example_inputs)
     with torch.no_grad():
@@ -135,6 +136,15 @@ def _write_float(graph: _Graph, path: Path, exporter: str) -> None:
         hint="write the named module with operations that ONNX has, or choose a format that keeps all of torch's "
         "(export: torch_export)",
     )
+
+
+def _refuse_opset(asked: int | None) -> None:
+    """Said before an exporter prints the whole graph over it."""
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    if asked is not None and asked > newest:
+        raise ExportError(f"there is no operator set {asked}: the installed onnx knows up to {newest}")
 
 
 def _check_opset(path: Path, asked: int | None) -> None:
