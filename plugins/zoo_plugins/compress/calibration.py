@@ -94,8 +94,11 @@ class InputWatch:
             # A range of fewer bins than steps loses nothing of the histogram: it would always win.
             found = self.calibrator.compute_amax("entropy", stride=ENTROPY_STRIDE, start_bin=steps + 1)
         else:
-            counts, edges = self.calibrator._calib_hist, self.calibrator._calib_bin_edges
-            found = least_error(torch.as_tensor(counts), torch.as_tensor(edges), steps)
+            counts = torch.as_tensor(self.calibrator._calib_hist)
+            first, second = (float(edge) for edge in self.calibrator._calib_bin_edges[:2])
+            # The library's own edges may be one too many after the histogram has grown, by a rounding.
+            edges = torch.arange(len(counts) + 1, dtype=torch.float64) * (second - first)
+            found = least_error(counts, edges, steps)
         return found
 
 

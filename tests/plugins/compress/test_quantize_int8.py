@@ -399,3 +399,17 @@ def test_a_quantisation_record_that_does_not_fit_is_refused(record, complaint):
         network = architecture()
     with pytest.raises(ArtefactError, match=complaint):
         quantize.restore(network, EMPTY | record)
+
+
+def test_a_histogram_whose_edges_are_one_too_many_gives_the_same_range():
+    """The library adds an edge too much where rounding wants it so, after a histogram has grown."""
+    from zoo_plugins.compress.calibration import InputWatch
+
+    watch = InputWatch("mse", 99.99)
+    values = torch.rand(1000, generator=torch.Generator().manual_seed(0))
+    for scale in (1.0, 3.0):
+        watch(nn.Identity(), (scale * values,), {})
+    expected = watch.range()
+    edges = torch.as_tensor(watch.calibrator._calib_bin_edges)
+    watch.calibrator._calib_bin_edges = torch.cat([edges, edges[-1:] + 0.1])
+    assert watch.range() == expected
