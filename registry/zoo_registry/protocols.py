@@ -619,7 +619,7 @@ class CompressionContext(Protocol):
     ) -> None:
         """Train a model further, in place, as the recipe trains: task, data, augmentation, optimiser and precision.
 
-        With validation data it is left as it was best. In eval mode afterwards.
+        With validation data it is left as it was best, before the first epoch included. In eval mode afterwards.
 
         Args:
             model: any module that takes and returns what the model of the recipe does.

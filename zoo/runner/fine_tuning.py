@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -16,6 +17,7 @@ from torch.nn import Module
 
 from zoo.build import build
 from zoo.recipe.schema import CheckpointSlot, OptimSlot, RecipeSchema, ScheduleSlot
+from zoo.runner.evaluation import evaluate
 from zoo.runner.folder import RunFolder
 from zoo.runner.loop import fit
 from zoo.runner.pipeline import Pipeline, build_losses, load_weights_of_part
@@ -83,7 +85,8 @@ class FineTuning:
         val = self.pipeline.loader("val") if "val" in self.pipeline.splits else None
         with TemporaryDirectory(prefix="zoo-fine-tuning-") as folder, closing(self._loader(train=True)) as train:
             try:
-                fit(
+                start = None if val is None else _Start(model, self._monitored(task, model, val))
+                result = fit(
                     tuned,
                     train if batches is None else _Shortened(train, batches),  # type: ignore[arg-type]
                     val,
@@ -95,11 +98,23 @@ class FineTuning:
                     progress=self.progress,
                     network=model,
                 )
+                if start is not None and not start.beaten_by(result.best, task.monitor[1]):
+                    start.restore(model)
+                    self.progress.say("training made it no better: the model is as it was before")
             except Interrupted as error:  # its hint names a folder that is gone in a moment
                 raise (Terminated if error.exit_code == 128 + signal.SIGTERM else KeyboardInterrupt) from None
             finally:
                 if val is not None:
                     val.close()
+
+    def _monitored(self, task: Task, model: Module, val: Loader) -> float | None:
+        """The metric that decides, before the first step."""
+        run = self.pipeline.recipe.run
+        measured = evaluate(
+            task, model, val, preprocess=self.pipeline.preprocess, device=self.device, precision=run.precision,
+            progress=self.progress, title="before training",
+        )  # fmt: skip
+        return measured.metrics.get(task.monitor[0])
 
     def _objective(self, model: Module) -> tuple[Objective, Task]:
         """What the recipe's task minimises with this model in it."""
@@ -143,6 +158,23 @@ def fine_tuning_recipe(recipe: RecipeSchema, epochs: int, lr: float) -> RecipeSc
         "strategy": "ddp", "checkpoint": CheckpointSlot(keep=1),
     }  # fmt: skip
     return recipe.model_copy(update={"optim": optim, "run": recipe.run.model_copy(update=plain)})
+
+
+class _Start:
+    """A model before it is trained, and how good it was."""
+
+    def __init__(self, model: Module, value: float | None) -> None:
+        self.value = value
+        self._state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+
+    def beaten_by(self, best: float | None, direction: str) -> bool:
+        """Whether training came to more; what is not known, or was not a number, is beaten by anything."""
+        if self.value is None or best is None or not math.isfinite(self.value):
+            return True
+        return best >= self.value if direction == "max" else best <= self.value
+
+    def restore(self, model: Module) -> None:
+        model.load_state_dict(self._state)
 
 
 class _Tuned(Task):

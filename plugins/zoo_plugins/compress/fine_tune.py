@@ -35,7 +35,8 @@ def fine_tune(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train on the recipe's training data, with its loss, its augmentation and its optimiser.
 
-    With validation data the best epoch is kept, by the metric that the task monitors.
+    With validation data the best epoch is kept, by the metric that the task monitors; the model as it was, where no
+    epoch is as good.
 
     Args:
         model: changed in place.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,27 @@ def test_a_teacher_needs_neither_labels_nor_a_loss(tmp_path: Path, pruned: Path)
     frozen = {**RECIPE, "model": {"name": "cnn3d", "weights": f"file:{pruned}"}, "optim": None, "loss": {}}
     again = zoo.run({**frozen, "compress": [tune(task=0, teacher=1.0, epochs=1)]}, quiet=True, out=tmp_path / "again")
     assert "compressed/accuracy" in again.summary
+
+
+def test_training_that_only_makes_it_worse_leaves_it_as_it_was(
+    tmp_path: Path, pruned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The validation says of every model that learned that it is worse than the one before."""
+    from zoo.runner import fine_tuning, training
+
+    judged = iter(range(100, 0, -1))
+
+    def judge(*args: Any, **kwargs: Any) -> Any:
+        measured = evaluate(*args, **kwargs)
+        return replace(measured, metrics={**measured.metrics, "accuracy": next(judged) / 100})
+
+    evaluate = fine_tuning.evaluate
+    monkeypatch.setattr(fine_tuning, "evaluate", judge)
+    monkeypatch.setattr(training, "evaluate", judge)
+    start = {"name": "cnn3d", "weights": f"file:{pruned}"}
+    result = run(tmp_path / "run", model=start, optim=None, compress=[tune()])
+    after = weights(result.folder)
+    assert all(torch.equal(value, after[key]) for key, value in weights(pruned).items())
 
 
 def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
