@@ -21,7 +21,7 @@ def test_the_exported_names_are_these():
     assert set(zoo_registry.__all__) == {
         "API_VERSION", "Adapter", "ArtefactError", "AudioSpec", "Augmentation", "ClipSpec", "Compression", "Entry",
         "Exporter", "Family", "Fetcher", "Location", "Loss", "Model", "Name", "Observer", "Problem", "Provided",
-        "Range", "Recipe", "Ref", "Source", "Task", "Weights", "ZooError", "__version__", "hookimpl",
+        "Range", "Recipe", "Ref", "Rounded", "Source", "Task", "Weights", "ZooError", "__version__", "hookimpl",
     }  # fmt: skip
 
 

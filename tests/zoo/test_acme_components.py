@@ -105,7 +105,7 @@ def test_focal_loss_takes_probabilities() -> None:
 
 
 def compressed(model: torch.nn.Module, ratio: float) -> tuple[torch.nn.Module, dict[str, Any]]:
-    return make("compression", "low_rank", ratio=ratio)(model, None)
+    return make("compression", "acme/low_rank", ratio=ratio)(model, None)
 
 
 def test_a_quarter_of_the_rank_takes_the_parameters_that_arithmetic_says() -> None:
@@ -143,7 +143,7 @@ def test_a_model_rebuilt_on_meta_from_its_record_answers_the_same() -> None:
     smaller, record = compressed(make("model", "tiny3d").eval(), 0.25)
     with torch.device("meta"):
         fresh = make("model", "tiny3d")
-    restored = catalog().resolve("compression", "low_rank").resolve_builder("restore")(fresh, record)
+    restored = catalog().resolve("compression", "acme/low_rank").resolve_builder("restore")(fresh, record)
     restored.load_state_dict(smaller.state_dict(), strict=True, assign=True)
     clip_bcthw = torch.randn(2, 3, 8, 32, 32)
     assert torch.equal(restored.eval()(clip_bcthw), smaller(clip_bcthw))
@@ -155,7 +155,7 @@ def test_a_model_rebuilt_on_meta_from_its_record_answers_the_same() -> None:
      {"ranks": {"hidden": 0}}, {"ranks": {"hidden": True}}, {"ranks": {"hidden": "1"}}],
 )  # fmt: skip
 def test_a_record_that_does_not_fit_is_refused(record: dict[str, Any]) -> None:
-    restore = catalog().resolve("compression", "low_rank").resolve_builder("restore")
+    restore = catalog().resolve("compression", "acme/low_rank").resolve_builder("restore")
     with pytest.raises(ArtefactError, match="record of acme/low_rank"):
         restore(make("model", "tiny3d"), record)
 

@@ -148,10 +148,11 @@ def test_where_nothing_speaks_for_a_label_it_is_said():
 def test_weights_in_bfloat16_are_explained_like_those_in_float32(r3d):
     from copy import deepcopy
 
-    from zoo_plugins.compress.bfloat16 import cast_bf16
+    from zoo.testing.compression import RandomContext
+    from zoo_plugins.compress.half_precision import cast
 
     question = question_about(r3d, 8, 64)
-    small, _ = cast_bf16(deepcopy(r3d), None)
+    small, _ = cast(deepcopy(r3d), RandomContext(question.inputs, r3d), dtype="bfloat16")
     rounded = grad_cam(Question(small, question.inputs, 0, question.label))
     exact = grad_cam(question)
     assert torch.nn.functional.cosine_similarity(rounded.flatten(), exact.flatten(), 0) > 0.99
