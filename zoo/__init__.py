@@ -9,9 +9,9 @@ Importing this package imports no torch; what is used first brings what it needs
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from zoo.lazy_names import lazily
 from zoo_registry import ClipSpec, ZooError, __version__
 
 if TYPE_CHECKING:
@@ -59,13 +59,7 @@ _HOMES = {
     "windows": "zoo.data",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

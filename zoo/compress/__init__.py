@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy_names import lazily
 
 if TYPE_CHECKING:
     from zoo.compress.apply import ORIGINAL, Compressed, Planned, compress
@@ -42,10 +43,4 @@ _HOMES = {
     "trade_offs": "zoo.compress.trade_off",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.compress' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOMES)

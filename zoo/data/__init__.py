@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy_names import lazily
 
 if TYPE_CHECKING:
     from zoo.data.audit import audit_recipe, audit_splits
@@ -74,11 +75,7 @@ __all__ = [
     "windows",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.data' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"zoo.data.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy_names import lazily
 
 if TYPE_CHECKING:
     from zoo.explanation.explanation import Explanation
@@ -18,11 +19,7 @@ _HOMES = {"Explanation": "explanation", "METHODS": "methods", "explain": "why", 
 
 __all__ = ["METHODS", "Explanation", "explain", "suitable"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.explanation' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"zoo.explanation.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy_names import lazily
 
 if TYPE_CHECKING:
     from zoo.pretrained.by_name import clip_of, load_by_name, load_weights
@@ -21,8 +22,4 @@ _HOMES = {
     "refuse_random_classifier": "zoo.pretrained.fitting",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.pretrained' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -6,9 +6,9 @@ matplotlib and torch are imported when the first picture is drawn.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from zoo.lazy_names import lazily
 from zoo.report.table import Table
 
 if TYPE_CHECKING:
@@ -27,10 +27,4 @@ _HOMES = {
     "write_report": "zoo.report.page",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.report' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOMES)

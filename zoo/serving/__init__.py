@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy_names import lazily
 
 if TYPE_CHECKING:
     from zoo.serving.limits import Limits
@@ -17,11 +18,7 @@ _HOMES = {"Limits": "limits", "serve": "server"}
 
 __all__ = ["Limits", "serve"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.serving' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"zoo.serving.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

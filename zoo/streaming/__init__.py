@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy_names import lazily
 
 if TYPE_CHECKING:
     from zoo.streaming.answer import Answer, Summary
@@ -18,11 +19,7 @@ _HOMES = {"Answer": "answer", "LiveStream": "live", "Summary": "answer", "stream
 
 __all__ = ["Answer", "LiveStream", "Summary", "stream"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.streaming' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"zoo.streaming.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
