@@ -19,8 +19,8 @@ from zoo.benchmark.bench_table import Row
 from zoo.benchmark.side import EAGER, Backend, Side
 from zoo.benchmark.worker import Loaded, clips_of, open_model, serve
 from zoo.export.comparison import compare
-from zoo.export.export_model import export_model, predict_of
 from zoo.export.file_format import file_reference
+from zoo.export.model_export import export_model, predict_of
 from zoo_registry.catalog import Listed, catalog
 from zoo_registry.errors import NameProblem, ParameterError, RunError, ZooError
 from zoo_registry.names import Name, reference_kind

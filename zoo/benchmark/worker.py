@@ -16,9 +16,9 @@ from torch import Tensor
 
 from zoo.artefact.file_names import WEIGHTS
 from zoo.benchmark.side import COMPILE, Side
-from zoo.export.export_model import noise_of, predict_of
 from zoo.export.file_format import format_of
 from zoo.export.file_model import FileModel, load_file
+from zoo.export.model_export import noise_of, predict_of
 from zoo.export.raw_clips import CLIP, prepared, whole_frames
 from zoo.model import ZooModel, load
 from zoo.runner.precision import autocast

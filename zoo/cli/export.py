@@ -35,8 +35,8 @@ def export(
     from zoo.benchmark.side import parameters_of
     from zoo.cli.columns import in_bytes
     from zoo.export import export_model
-    from zoo.export.export_model import exported_already
     from zoo.export.file_format import file_reference
+    from zoo.export.model_export import exported_already
     from zoo.export.target import target_of
     from zoo.model import load
     from zoo.runner.progress import Progress

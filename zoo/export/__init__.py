@@ -9,10 +9,10 @@ from zoo.lazy_names import lazily
 if TYPE_CHECKING:
     from zoo.export.comparison import Comparison, compare
     from zoo.export.description import described, description_of, manifest_description
-    from zoo.export.export_model import export_model
     from zoo.export.exports_table import table
     from zoo.export.file_format import device_for, format_of
     from zoo.export.file_model import FileModel, load_file
+    from zoo.export.model_export import export_model
     from zoo.export.raw_clips import Unprepared, pairs_of
     from zoo.export.write import Exported, export
 
@@ -45,7 +45,7 @@ _HOMES = {
     "device_for": "zoo.export.file_format",
     "manifest_description": "zoo.export.description",
     "export": "zoo.export.write",
-    "export_model": "zoo.export.export_model",
+    "export_model": "zoo.export.model_export",
     "format_of": "zoo.export.file_format",
     "load_file": "zoo.export.file_model",
     "pairs_of": "zoo.export.raw_clips",
